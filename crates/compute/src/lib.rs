@@ -1,0 +1,19 @@
+//! What a container is, on any system: its [id](id), its [lifecycle](lifecycle), its [record on disk](record), the
+//! [errors](error) its verbs end in, and the [`Backend`](backend::Backend) that makes it real.
+//!
+//! [`Runtime`](runtime::Runtime) ties these together and is what the command line and the shim call: it reads the
+//! record, asks the lifecycle table, calls the backend and writes the record, so that no two callers can disagree
+//! about a state.
+//!
+//! Nothing here knows an operating system, runs an executor or holds unsafe code.
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod error;
+pub mod id;
+pub mod lifecycle;
+
+pub use backend::Backend;
+pub use error::{Classify, Error, Kind};
+pub use id::ContainerId;
+pub use lifecycle::{Status, Verb};

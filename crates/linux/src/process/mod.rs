@@ -1,0 +1,1 @@
+//! What a process is given before it is executed.

@@ -1,0 +1,2 @@
+//! runhcs.
+fn main() {}
