@@ -2,5 +2,6 @@
 
 pub mod exec;
 pub mod keys;
+pub(crate) mod mount;
 pub mod sched;
 pub mod seccomp;
