@@ -31,9 +31,10 @@
 //! |                             | [`cwd`], as the user; it must be inside the root          | CVE-2024-21626                 |
 //! |                             | the other [`capabilities`]                                | setuid clears them             |
 //! |                             | the program is looked for                                 | an error belongs to *create*   |
-//! |                             | seccomp, if no_new_privs is set                           | few system calls come after it |
 //! | *waits for start, hooks*    |                                                           |                                |
-//! | **[`become_program`]**      | descriptors closed, execve                                | CVE-2024-21626                 |
+//! | **[`become_program`]**      | descriptors closed                                        | CVE-2024-21626                 |
+//! |                             | seccomp, if no_new_privs is set                           | only execve comes after it     |
+//! |                             | execve                                                    |                                |
 //!
 //! A process that joins a container goes the same way without what belongs to the container: no loopback, names,
 //! sysctls, clocks, devices.

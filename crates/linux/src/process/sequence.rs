@@ -96,9 +96,9 @@ pub fn settle(
         with_proc(proc, |proc| selinux::label_on_exec(proc, label))?;
     }
     // Without no_new_privs a filter may be loaded by CAP_SYS_ADMIN alone, which goes away below.
-    let filter = plan.seccomp.as_ref();
-    let (early, late) = if plan.no_new_privileges { (None, filter) } else { (filter, None) };
-    load_seccomp(early, listener)?;
+    if !plan.no_new_privileges {
+        load_seccomp(plan, listener)?;
+    }
     descriptors::close_on_exec_from(passed)?;
     let entered = cwd::enter(&plan.cwd)?;
     let mut env = plan.env.clone();
@@ -106,9 +106,7 @@ pub fn settle(
         env::add_home(&mut env, plan.user.uid);
     }
     become_user(plan, entered)?;
-    let image = executable::find(&plan.args, &env)?;
-    load_seccomp(late, listener)?;
-    Ok(image)
+    executable::find(&plan.args, &env)
 }
 
 fn become_user(plan: &Plan, entered: cwd::Entered) -> Result<(), Error> {
@@ -131,20 +129,26 @@ fn become_user(plan: &Plan, entered: cwd::Entered) -> Result<(), Error> {
     Ok(())
 }
 
-fn load_seccomp(
-    filter: Option<&seccomp::Filter>,
-    listener: &mut dyn FnMut(OwnedFd) -> Result<(), Error>,
-) -> Result<(), Error> {
-    match filter.map(seccomp::load).transpose()?.flatten() {
+fn load_seccomp(plan: &Plan, listener: &mut dyn FnMut(OwnedFd) -> Result<(), Error>) -> Result<(), Error> {
+    match plan.seccomp.as_ref().map(seccomp::load).transpose()?.flatten() {
         Some(notifications) => listener(notifications),
         None => Ok(()),
     }
 }
 
-/// Closes every descriptor from `passed` on but for `keep`, and executes the program. Returns only to say why that
-/// failed: `keep` is for the way on which this is told, and must be close-on-exec.
-pub fn become_program(image: &Image, passed: RawFd, keep: &[BorrowedFd<'_>]) -> Error {
-    match descriptors::close_from(passed, keep) {
+/// Closes every descriptor from `passed` on but for `keep`, loads the filter if it has to wait until now, and executes
+/// the program: a profile need not allow more than execve(2). Returns only to say why that failed: `keep` is for the
+/// way on which this is told, and must be close-on-exec.
+pub fn become_program(
+    plan: &Plan,
+    image: &Image,
+    passed: RawFd,
+    keep: &[BorrowedFd<'_>],
+    listener: &mut dyn FnMut(OwnedFd) -> Result<(), Error>,
+) -> Error {
+    let ready = descriptors::close_from(passed, keep)
+        .and_then(|()| if plan.no_new_privileges { load_seccomp(plan, listener) } else { Ok(()) });
+    match ready {
         Ok(()) => executable::exec(image),
         Err(error) => error,
     }
