@@ -54,8 +54,7 @@ impl Dir {
         let fd = self.open_file(file, OFlags::RDONLY)?;
         let mut content = vec![0; USUAL_FILE];
         let mut filled = 0;
-        loop {
-            let Some(rest) = content.get_mut(filled..) else { break };
+        while let Some(rest) = content.get_mut(filled..) {
             let n = retry(|| rustix::io::read(&fd, &mut *rest))
                 .map_err(|errno| Error::on("read", &self.path.join(file), errno))?;
             if n == 0 {

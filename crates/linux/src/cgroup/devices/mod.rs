@@ -111,7 +111,7 @@ impl Policy {
         Ok(policy)
     }
 
-    fn apply_spec(&mut self, index: usize, rule: &LinuxDeviceCgroup) -> Result<()> {
+    pub(super) fn apply_spec(&mut self, index: usize, rule: &LinuxDeviceCgroup) -> Result<()> {
         let access = rule.access().as_deref().unwrap_or_default();
         if access.is_empty() {
             return Err(Error::Invalid(format!("device access at {index} field cannot be empty")));

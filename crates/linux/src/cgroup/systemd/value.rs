@@ -303,7 +303,7 @@ impl<'a> Parser<'a> {
                     break;
                 }
             }
-            let wanted = types.as_mut().and_then(|types| types.next()).map(str::to_owned);
+            let wanted = types.as_mut().and_then(Iterator::next).map(str::to_owned);
             fields.push(self.value(wanted.as_deref())?);
         }
         if fields.is_empty() { Err("an empty tuple".into()) } else { Ok(Value::Struct(fields)) }
