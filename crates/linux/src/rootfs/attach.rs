@@ -6,7 +6,7 @@ use super::options::{self, ms};
 use super::target::{Root, Target};
 use crate::sys::mount::{Change, mount_setattr};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC};
+use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
@@ -203,8 +203,18 @@ fn kernel_says(context: &OwnedFd) -> String {
 /// Puts a detached mount on a place.
 pub(super) fn attach(mount: OwnedFd, target: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(&mount, "", target, "", flags).attempted(|| "move_mount")?;
-    Ok(mount)
+    match rustix::mount::move_mount(&mount, "", target, "", flags) {
+        Ok(()) => Ok(mount),
+        // mount(2) tells these apart.
+        Err(Errno::INVAL) if is_folder(mount.as_fd()) != is_folder(target) => {
+            Err(Failure::new("move_mount", Errno::NOTDIR))
+        }
+        Err(cause) => Err(Failure::new("move_mount", cause)),
+    }
+}
+
+fn is_folder(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// The same by mount(2).

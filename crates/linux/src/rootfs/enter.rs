@@ -46,9 +46,9 @@ pub(super) fn enter(plan: &Plan, root: BorrowedFd<'_>) -> Result<(), Failure> {
 }
 
 impl Plan {
-    /// Nothing that happens to mounts in this namespace reaches another after the first step of preparation.
+    /// After the first step of preparation no mount of this namespace is shared with another, and each can be bound.
     pub(super) fn isolates_mounts(&self) -> bool {
-        self.propagation.is_none_or(|flags| flags & ms::REC != 0 && flags & ms::SHARED == 0)
+        self.propagation.is_none_or(|flags| flags & ms::REC != 0 && flags & (ms::SLAVE | ms::PRIVATE) != 0)
     }
 }
 

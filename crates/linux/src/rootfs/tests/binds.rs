@@ -1,7 +1,7 @@
 //! Bind mounts: what is bound, with which attributes, and where a change of it reaches.
 
 use super::isolate::ROOT;
-use super::{Bundle, config, isolated, mounted, proc};
+use super::{Bundle, config, isolated, mounted, own_proc, proc};
 use serde_json::{Value, json};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
@@ -86,14 +86,13 @@ fn propagation_is_as_asked_for() {
         rustix::mount::mount_bind(&data, &data).unwrap();
         let shared = rustix::mount::MountPropagationFlags::SHARED;
         rustix::mount::mount_change(&data, shared).unwrap();
-        let mut config = config(json!([
+        let config = config(json!([
             proc(),
             bind(&data, "/default", &["rbind"]),
             bind(&data, "/private", &["rbind", "rprivate"]),
             bind(&data, "/shared", &["rbind", "rshared"]),
             bind(&data, "/unbindable", &["rbind", "unbindable"]),
         ]));
-        config["linux"]["rootfsPropagation"] = json!("rslave");
         bundle.run(config).unwrap();
         assert!(!mounted("/").unwrap().propagation.contains("shared"));
         assert!(!mounted("/default").unwrap().propagation.contains("shared"));
@@ -161,6 +160,7 @@ fn links_in_destinations_lead_inside() {
 #[test]
 fn ids_are_mapped() {
     isolated(ids_are_mapped, ROOT, |dir| {
+        own_proc();
         sources(dir);
         let bundle = Bundle::new(dir);
         std::os::unix::fs::chown(dir.join("data/file"), Some(1), Some(2)).unwrap();

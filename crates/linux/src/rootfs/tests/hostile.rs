@@ -86,7 +86,7 @@ fn procfs_is_not_mounted_over() {
                 ),
                 (
                     &|root| symlink("/proc", root.join("link")).unwrap(),
-                    json!([proc(), bind("/link/sysrq-trigger")]),
+                    json!([proc(), bind("/link/version")]),
                     inside,
                 ),
                 (&|_| {}, json!([tmpfs("/proc")]), not_proc),

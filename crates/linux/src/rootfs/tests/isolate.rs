@@ -12,18 +12,10 @@ pub(super) struct Inside {
 
 /// New mount, PID and IPC namespaces.
 pub(super) const ROOT: Inside = Inside { wrapper: &[], namespaces: &["--mount", "--pid", "--ipc", "--fork"] };
-/// And a user namespace, as a privileged caller makes it for a container.
+/// And a user namespace that has only root.
 pub(super) const USER: Inside = Inside {
     wrapper: &[],
-    namespaces: &[
-        "--user",
-        "--map-users=0,0,65536",
-        "--map-groups=0,0,65536",
-        "--mount",
-        "--pid",
-        "--ipc",
-        "--fork",
-    ],
+    namespaces: &["--user", "--map-root-user", "--mount", "--pid", "--ipc", "--fork"],
 };
 /// What a user without privileges can make.
 pub(super) const ROOTLESS: Inside = Inside {

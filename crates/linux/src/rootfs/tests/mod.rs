@@ -89,6 +89,11 @@ fn proc() -> Value {
     json!({ "destination": "/proc", "type": "proc", "source": "proc" })
 }
 
+/// Shows this test's own PID namespace, as a host's /proc does the host's.
+fn own_proc() {
+    rustix::mount::mount("proc", "/proc", "proc", rustix::mount::MountFlags::empty(), None).unwrap();
+}
+
 /// A line of mountinfo.
 #[derive(Debug)]
 struct Mounted {

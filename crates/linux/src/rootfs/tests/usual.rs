@@ -187,8 +187,8 @@ fn a_tmpfs_can_begin_with_what_the_image_has_there() {
             let var = bundle.root().join(if classic { "var2" } else { "var" });
             std::fs::create_dir_all(var.join("lib/deep")).unwrap();
             std::fs::write(var.join("lib/deep/file"), "kept").unwrap();
-            std::fs::set_permissions(var.join("lib/deep/file"), PermissionsExt::from_mode(0o4755)).unwrap();
             std::os::unix::fs::chown(var.join("lib/deep/file"), Some(7), Some(8)).unwrap();
+            std::fs::set_permissions(var.join("lib/deep/file"), PermissionsExt::from_mode(0o4755)).unwrap();
             std::os::unix::fs::chown(var.join("lib"), Some(9), Some(9)).unwrap();
             std::os::unix::fs::symlink("/etc/passwd", var.join("link")).unwrap();
         }
