@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything that is done to the project, one verb in one file (`verbs/`).
 #![expect(clippy::print_stderr, reason = "a program for the terminal")]
 
+mod bench;
 mod elf;
 mod project;
 mod rules;
@@ -26,6 +27,7 @@ enum Verb {
     Ci(verbs::ci::Arguments),
     Rules(verbs::rules::Arguments),
     Gen(verbs::generate::Arguments),
+    Bench(verbs::bench::Arguments),
     Dist(verbs::dist::Arguments),
     Tree(verbs::tree::Arguments),
 }
@@ -47,6 +49,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Ci(arguments) => verbs::ci::run(&arguments),
         Verb::Rules(arguments) => verbs::rules::run(&arguments),
         Verb::Gen(arguments) => verbs::generate::run(&arguments),
+        Verb::Bench(arguments) => verbs::bench::run(&arguments),
         Verb::Dist(arguments) => verbs::dist::run(&arguments),
         Verb::Tree(arguments) => verbs::tree::run(&arguments),
     }

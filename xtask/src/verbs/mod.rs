@@ -1,5 +1,6 @@
 //! One verb of `cargo xtask` in one file: its arguments, and `run`.
 
+pub(crate) mod bench;
 pub(crate) mod ci;
 pub(crate) mod dist;
 pub(crate) mod generate;

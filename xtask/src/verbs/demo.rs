@@ -1,0 +1,9 @@
+//! x
+
+/// x
+#[derive(clap::Args)]
+pub(crate) struct Arguments {}
+
+pub(crate) fn run(_: &Arguments) -> anyhow::Result<()> {
+    anyhow::bail!("x")
+}
