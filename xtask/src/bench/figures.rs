@@ -79,6 +79,7 @@ pub(crate) fn take(plan: &Plan, work: &Path) -> Result<BTreeMap<String, Figures>
     }
     lists(plan, &stages, &mut figures);
     throughput(plan, &stages, &mut figures);
+    stages.iter().for_each(Stage::clear);
     for (stage, figures) in stages.iter().zip(&mut figures) {
         figures.binary_kib =
             fs::metadata(&stage.contestant.program).map_or(0, |file| file.len()) as f64 / 1024.0;

@@ -120,9 +120,11 @@ impl Reader {
             _ => {}
         }
         if !self.successes {
-            if let Some((test, reason)) = line.split_once(" ... ignored, ") {
-                let test = test.trim_start_matches("test ").to_owned();
-                tally.skips.push(Skip { test, reason: reason.to_owned() });
+            if let Some((test, reason)) = line.split_once(" ... ignored") {
+                // libtest writes ", reason", the harness of the stories " (reason)".
+                let reason = reason.trim_start_matches([',', ' ', '(']).trim_end_matches(')').to_owned();
+                let test = test.trim_start_matches("test ").trim().to_owned();
+                tally.skips.push(Skip { test, reason });
                 // Unlike the others it is not among those that passed.
                 tally.passed += 1;
             }
