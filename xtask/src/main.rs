@@ -3,7 +3,9 @@
 
 mod bench;
 mod elf;
+mod inside;
 mod project;
+mod rootfs;
 mod rules;
 mod steps;
 mod verbs;
@@ -28,12 +30,14 @@ enum Verb {
     Rules(verbs::rules::Arguments),
     Gen(verbs::generate::Arguments),
     Bench(verbs::bench::Arguments),
+    Demo(verbs::demo::Arguments),
     Dist(verbs::dist::Arguments),
     Tree(verbs::tree::Arguments),
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().verb) {
+    let result = verbs::bench::gauge().unwrap_or_else(|| run(Arguments::parse().verb));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
@@ -50,6 +54,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Rules(arguments) => verbs::rules::run(&arguments),
         Verb::Gen(arguments) => verbs::generate::run(&arguments),
         Verb::Bench(arguments) => verbs::bench::run(&arguments),
+        Verb::Demo(arguments) => verbs::demo::run(&arguments),
         Verb::Dist(arguments) => verbs::dist::run(&arguments),
         Verb::Tree(arguments) => verbs::tree::run(&arguments),
     }

@@ -2,11 +2,12 @@
 //! capabilities, device rules, limits, and a seccomp profile that lets some 360 system calls through.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+
+use crate::rootfs;
 
 /// System calls that the profile allows whatever their arguments.
 const SYSCALLS: &str = include_str!("syscalls.txt");
@@ -47,7 +48,7 @@ const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 
 /// Writes a bundle whose container runs `arguments`, with a root file system of `busybox` alone.
 pub(crate) fn write(bundle: &Path, busybox: &Path, arguments: &[&str]) -> Result<()> {
-    rootfs(&bundle.join("rootfs"), busybox)?;
+    rootfs::make(&bundle.join("rootfs"), busybox)?;
     for name in ["hostname", "hosts", "resolv.conf"] {
         let path = bundle.join(name);
         fs::write(&path, "bench\n").with_context(|| format!("write {}", path.display()))?;
@@ -55,26 +56,6 @@ pub(crate) fn write(bundle: &Path, busybox: &Path, arguments: &[&str]) -> Result
     let path = bundle.join("config.json");
     fs::write(&path, config(bundle, arguments).to_string())
         .with_context(|| format!("write {}", path.display()))
-}
-
-/// A root file system with busybox under the names of its commands.
-pub(crate) fn rootfs(rootfs: &Path, busybox: &Path) -> Result<()> {
-    for folder in ["bin", "dev", "etc", "proc", "root", "sys", "tmp"] {
-        let folder = rootfs.join(folder);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&folder)
-            .with_context(|| format!("make {}", folder.display()))?;
-    }
-    let program = rootfs.join("bin/busybox");
-    fs::copy(busybox, &program).with_context(|| format!("copy {}", busybox.display()))?;
-    for name in ["sh", "true", "sleep", "cat", "echo", "ls", "ps", "id", "hostname", "kill", "dd"] {
-        symlink("busybox", rootfs.join("bin").join(name))
-            .with_context(|| format!("link {name} to busybox"))?;
-    }
-    let etc = rootfs.join("etc/passwd");
-    fs::write(&etc, "root:x:0:0:root:/root:/bin/sh\n").with_context(|| format!("write {}", etc.display()))
 }
 
 fn config(bundle: &Path, arguments: &[&str]) -> Value {
@@ -165,7 +146,10 @@ fn seccomp() -> Value {
     json!({
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": 1,
-        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "architectures": match std::env::consts::ARCH {
+            "aarch64" => vec!["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"],
+            _ => vec!["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        },
         "syscalls": rules,
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use xtask::trees;
@@ -10,6 +11,7 @@ use xtask::trees;
 use super::setup;
 use crate::bench::figures::{self, Figures};
 use crate::bench::{Contestant, Plan, measure, place, report};
+use crate::inside::WORK;
 use crate::project;
 
 /// What crun and runc come from.
@@ -29,13 +31,6 @@ enum What {
     /// What `oci` does inside the place it has made
     #[command(hide = true)]
     Inside,
-    /// Run a program and write its peak memory to a file
-    #[command(hide = true)]
-    Gauge {
-        file: PathBuf,
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
-        command: Vec<String>,
-    },
 }
 
 #[derive(clap::Args)]
@@ -66,7 +61,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.what {
         What::Oci(oci) => outside(oci),
         What::Inside => inside(),
-        What::Gauge { file, command } => gauge(file, command),
     }
 }
 
@@ -108,7 +102,7 @@ fn contestants(oci: &Oci, work: &Path) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
     for (name, program) in programs {
         copy(&program, &work.join(&name))?;
-        contestants.push(Contestant { program: Path::new(place::WORK).join(&name), name });
+        contestants.push(Contestant { program: Path::new(WORK).join(&name), name });
     }
     for (name, program) in [("crun", "/usr/bin/crun"), ("runc", "/usr/sbin/runc")] {
         if !left_out(name) && !given(name) {
@@ -119,8 +113,7 @@ fn contestants(oci: &Oci, work: &Path) -> Result<Vec<Contestant>> {
     if !left_out("youki") && !given("youki") {
         if youki.is_file() {
             copy(&youki, &work.join("youki"))?;
-            contestants
-                .push(Contestant { name: "youki".to_owned(), program: Path::new(place::WORK).join("youki") });
+            contestants.push(Contestant { name: "youki".to_owned(), program: Path::new(WORK).join("youki") });
         } else {
             eprintln!(
                 "youki is left out: {} is not there (`cargo xtask setup --youki` builds it)",
@@ -133,7 +126,7 @@ fn contestants(oci: &Oci, work: &Path) -> Result<Vec<Contestant>> {
 }
 
 fn inside() -> Result<()> {
-    let work = Path::new(place::WORK);
+    let work = Path::new(WORK);
     let plan = work.join(place::PLAN);
     let text = fs::read(&plan).with_context(|| format!("read {}", plan.display()))?;
     let plan: Plan = serde_json::from_slice(&text).context("read the plan")?;
@@ -143,10 +136,18 @@ fn inside() -> Result<()> {
     fs::write(&results, json).with_context(|| format!("write {}", results.display()))
 }
 
-fn gauge(file: &Path, command: &[String]) -> Result<()> {
-    let (program, arguments) = command.split_first().context("no program to run")?;
-    let spent = measure::run(std::process::Command::new(program).args(arguments))?;
-    fs::write(file, spent.peak_kib.to_string()).with_context(|| format!("write {}", file.display()))
+/// `bench gauge FILE PROGRAM ARGUMENT…`: runs a program and writes its peak memory to a file. `None` if the command
+/// line is another; it is looked at before clap takes memory that would count as the program's.
+pub(crate) fn gauge() -> Option<Result<()>> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != "bench" || arguments.next()? != "gauge" {
+        return None;
+    }
+    let (file, program) = (PathBuf::from(arguments.next()?), arguments.next()?);
+    let spent = measure::run(Command::new(program).args(arguments));
+    Some(spent.and_then(|spent| {
+        fs::write(&file, spent.peak_kib.to_string()).with_context(|| format!("write {}", file.display()))
+    }))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod ci;
+pub(crate) mod demo;
 pub(crate) mod dist;
 pub(crate) mod generate;
 pub(crate) mod rules;
