@@ -101,7 +101,7 @@ mod tests {
         };
         assert_eq!(executable(&artifact("runhcs", r#""/t/runhcs""#), "runhcs"), Some("/t/runhcs".into()));
         assert_eq!(executable(&artifact("compute", "null"), "compute"), None);
-        assert_eq!(executable(&artifact("gen", r#""/t/gen""#), "runhcs"), None);
+        assert_eq!(executable(&artifact("manual", r#""/t/manual""#), "runhcs"), None);
         assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#, "runhcs"), None);
     }
 }

@@ -68,7 +68,7 @@ mod tests {
         let says: Vec<String> = check(&project).into_iter().map(|finding| finding.says).collect();
         assert_eq!(says.len(), 2);
         assert!(says[0].contains("// UNSAFETY: "), "{says:?}");
-        assert!(says[1].ends_with("`| `crates/a/src/x.rs` | reason |`"), "{says:?}");
+        assert!(says[1].ends_with(": | `crates/a/src/x.rs` | reason |"), "{says:?}");
     }
 
     #[test]
