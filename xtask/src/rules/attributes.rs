@@ -1,4 +1,4 @@
-//! Every `#[allow]` and `#[expect]` says why.
+//! Every `#[allow]` and `#[expect]` says why. For unsafe code the comment above it does (`unsafety.rs`).
 
 use super::{Finding, Project, Source};
 
@@ -14,7 +14,7 @@ fn check_source(source: &Source) -> Vec<Finding> {
         for (at, _) in source.code.match_indices(opening) {
             let Some(attribute) = source.code.get(at..) else { continue };
             let attribute = attribute.split("]\n").next().unwrap_or(attribute);
-            if !attribute.contains("reason") {
+            if !attribute.contains("reason") && !attribute.contains("unsafe_code") {
                 let line = source.code.get(..at).map_or(0, |before| before.matches('\n').count()) + 1;
                 let lint = attribute.trim_start_matches(opening).trim_end_matches(')');
                 let says = format!("say why {lint} does not apply here: `reason = \"…\"`");
