@@ -8,7 +8,9 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use xtask::trees;
 
+use super::setup;
 use crate::project;
 
 /// What may be skipped in CI: part of the reason that the test gives, and why that is not CI's to change.
@@ -18,6 +20,9 @@ const ALLOWED: [(&str, &str); 4] = [
     ("systemd", "without systemd as PID 1 these tests run in the test machine"),
     ("resctrl", "needs a processor with Intel RDT"),
 ];
+
+/// Names the Debian tree with podman, containerd and Docker to the tests of callers.
+const CALLERS: &str = "COFFERDAM_TREE";
 
 /// Run every test: units, the engine in namespaces, the command line, its callers, the test machine
 #[derive(clap::Args, Default)]
@@ -49,6 +54,9 @@ fn cargo_test(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
         None => cargo.arg("--workspace"),
     };
     cargo.args(&arguments.filter).args(["--", "--show-output"]);
+    if std::env::var_os(CALLERS).is_none() && setup::is_root() {
+        cargo.env(CALLERS, trees::callers()?);
+    }
     let mut child = cargo.stdout(Stdio::piped()).spawn().context("run cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no stdout")?;
     let mut reader = Reader::default();
