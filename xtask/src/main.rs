@@ -1,2 +1,3 @@
-//! xtask
+//! `cargo xtask`: everything that is done to the project, one verb in one file.
+
 fn main() {}

@@ -1,0 +1,4 @@
+//! What the tasks of the project stand on, also for its tests.
+#![expect(clippy::print_stderr, reason = "tells the person at the terminal what takes so long")]
+
+pub mod trees;
