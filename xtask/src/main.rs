@@ -1,3 +1,53 @@
-//! `cargo xtask`: everything that is done to the project, one verb in one file.
+//! `cargo xtask`: everything that is done to the project, one verb in one file (`verbs/`).
+#![expect(clippy::print_stderr, reason = "a program for the terminal")]
 
-fn main() {}
+mod elf;
+mod project;
+mod rules;
+mod steps;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What is done to the project: setting it up, checking, testing, measuring and shipping it.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Setup(verbs::setup::Arguments),
+    Test(verbs::test::Arguments),
+    Ci(verbs::ci::Arguments),
+    Rules(verbs::rules::Arguments),
+    Gen(verbs::generate::Arguments),
+    Dist(verbs::dist::Arguments),
+    Tree(verbs::tree::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Setup(arguments) => verbs::setup::run(&arguments),
+        Verb::Test(arguments) => verbs::test::run(&arguments),
+        Verb::Ci(arguments) => verbs::ci::run(&arguments),
+        Verb::Rules(arguments) => verbs::rules::run(&arguments),
+        Verb::Gen(arguments) => verbs::generate::run(&arguments),
+        Verb::Dist(arguments) => verbs::dist::run(&arguments),
+        Verb::Tree(arguments) => verbs::tree::run(&arguments),
+    }
+}

@@ -1,0 +1,9 @@
+//! One verb of `cargo xtask` in one file: its arguments, and `run`.
+
+pub(crate) mod ci;
+pub(crate) mod dist;
+pub(crate) mod generate;
+pub(crate) mod rules;
+pub(crate) mod setup;
+pub(crate) mod test;
+pub(crate) mod tree;
