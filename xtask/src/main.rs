@@ -28,6 +28,7 @@ enum Verb {
     Gen(verbs::generate::Arguments),
     Dist(verbs::dist::Arguments),
     Tree(verbs::tree::Arguments),
+    Machine(verbs::machine::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,5 +50,6 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Gen(arguments) => verbs::generate::run(&arguments),
         Verb::Dist(arguments) => verbs::dist::run(&arguments),
         Verb::Tree(arguments) => verbs::tree::run(&arguments),
+        Verb::Machine(arguments) => verbs::machine::run(&arguments),
     }
 }
