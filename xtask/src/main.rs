@@ -33,6 +33,7 @@ enum Verb {
     Demo(verbs::demo::Arguments),
     Dist(verbs::dist::Arguments),
     Tree(verbs::tree::Arguments),
+    Machine(verbs::machine::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -57,5 +58,6 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Demo(arguments) => verbs::demo::run(&arguments),
         Verb::Dist(arguments) => verbs::dist::run(&arguments),
         Verb::Tree(arguments) => verbs::tree::run(&arguments),
+        Verb::Machine(arguments) => verbs::machine::run(&arguments),
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod ci;
 pub(crate) mod demo;
 pub(crate) mod dist;
 pub(crate) mod generate;
+pub(crate) mod machine;
 pub(crate) mod rules;
 pub(crate) mod setup;
 pub(crate) mod test;
