@@ -174,9 +174,10 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         root: root_path,
         readonly: root.readonly().unwrap_or(false),
         entry: match (namespaces.mount, request.no_pivot) {
-            (_, true) => Entry::Move,
             (true, false) => Entry::Pivot,
-            (false, false) => Entry::Chroot,
+            (true, true) => Entry::Move,
+            // Anything else would move the root of the host.
+            (false, _) => Entry::Chroot,
         },
         propagation,
         mounts,
