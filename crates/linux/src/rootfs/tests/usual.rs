@@ -191,13 +191,35 @@ fn what_is_mounted_can_be_remounted() {
     });
 }
 
+/// Where this host has its cgroup2.
+fn unified() -> Option<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.lines().map(super::fields).find(|(_, mount)| mount.fstype == "cgroup2").map(|(at, _)| at)
+}
+
 #[test]
-fn a_cgroup2_is_mounted_where_the_host_has_one() {
-    isolated(a_cgroup2_is_mounted_where_the_host_has_one, ROOT, |dir| {
-        let bundle = Bundle::new(dir);
+fn the_hosts_cgroup2_is_bound_without_a_namespace() {
+    isolated(the_hosts_cgroup2_is_bound_without_a_namespace, ROOT, |dir| {
+        let Some(host) = unified() else {
+            println!("skipped: no cgroup2 on this host");
+            return;
+        };
+        let bundle = Bundle { cgroup: CgroupView::V2 { host: host.into() }, ..Bundle::new(dir) };
         bundle.run(usual(&bundle)).unwrap();
         let shown = mounted("/sys/fs/cgroup").unwrap();
         assert!(shown.fstype == "cgroup2" && shown.has("ro") && shown.has("noexec"), "{shown:?}");
+    });
+}
+
+#[test]
+fn a_cgroup2_is_mounted_in_a_cgroup_namespace() {
+    isolated(a_cgroup2_is_mounted_in_a_cgroup_namespace, CGROUP, |dir| {
+        let bundle = Bundle { cgroup: CgroupView::V2 { host: "/no/such".into() }, ..Bundle::new(dir) };
+        let mut config = usual(&bundle);
+        config["linux"]["namespaces"] = json!([{ "type": "mount" }, { "type": "pid" }, { "type": "cgroup" }]);
+        bundle.run(config).unwrap();
+        let shown = mounted("/sys/fs/cgroup").unwrap();
+        assert!(shown.fstype == "cgroup2" && shown.has("ro") && shown.root == "/", "{shown:?}");
     });
 }
 
