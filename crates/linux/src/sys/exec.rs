@@ -1,0 +1,100 @@
+//! Replacing the process, and keeping descriptors out of what replaces it.
+// UNSAFETY: execve(2) takes raw string arrays, close_range(2) works on numbers instead of owned descriptors, and a
+// hook that runs between fork and exec can only be set by an unsafe method.
+#![expect(unsafe_code)]
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::RawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::ptr;
+
+/// The arguments of execve(2), laid out beforehand so that the call itself allocates nothing.
+#[derive(Debug)]
+pub struct Image {
+    path: CString,
+    argv: Vec<CString>,
+    envp: Vec<CString>,
+}
+
+impl Image {
+    /// What is to be executed.
+    pub fn new(path: CString, argv: Vec<CString>, envp: Vec<CString>) -> Self {
+        Self { path, argv, envp }
+    }
+
+    /// The path that will be executed.
+    pub fn path(&self) -> &CString {
+        &self.path
+    }
+
+    /// Replaces the process; returns only to say why that failed.
+    pub fn exec(&self) -> io::Error {
+        let argv: Vec<_> = self.argv.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
+        let envp: Vec<_> = self.envp.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
+        loop {
+            // SAFETY: all three point to NUL-terminated data that lives until the call returns; the arrays end in null.
+            unsafe { libc::execve(self.path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return error;
+            }
+        }
+    }
+}
+
+/// Whether [`close_range`] closes at once or at the next execve(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// Now: the descriptors are gone when the call returns.
+    Now,
+    /// Marks them close-on-exec.
+    OnExec,
+}
+
+/// Closes every descriptor from `first` to `last`, both included. Needs Linux 5.9, and 5.11 to mark.
+///
+/// The caller must be done with all of them: an owner that closes its descriptor later gets an error that it ignores,
+/// or closes a stranger's. Init calls it as the last thing before execve(2), when no owner will ever run again.
+pub fn close_range(first: u32, last: u32, close: Close) -> io::Result<()> {
+    let flags = match close {
+        Close::Now => 0,
+        Close::OnExec => libc::CLOSE_RANGE_CLOEXEC,
+    };
+    // SAFETY: the call touches no memory of ours.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Closes one descriptor by number, or marks it close-on-exec; one that is not open is no error. For kernels without
+/// [`close_range`].
+pub fn close_one(fd: RawFd, close: Close) -> io::Result<()> {
+    // SAFETY: neither call touches memory.
+    let done = unsafe {
+        match close {
+            Close::Now => libc::close(fd),
+            Close::OnExec => libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC),
+        }
+    };
+    match done {
+        -1 if io::Error::last_os_error().raw_os_error() != Some(libc::EBADF) => {
+            Err(io::Error::last_os_error())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lets `command` inherit stdin, stdout and stderr and nothing else, whatever was left open without close-on-exec.
+pub fn inherit_stdio_only(command: &mut Command) {
+    let mark = || match close_range(3, u32::MAX, Close::OnExec) {
+        // Before 5.11: every descriptor we open ourselves is close-on-exec already.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => Ok(()),
+        done => done,
+    };
+    // SAFETY: the closure makes one system call and neither allocates nor locks.
+    unsafe { command.pre_exec(mark) };
+}
