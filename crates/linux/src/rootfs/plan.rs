@@ -36,7 +36,7 @@ pub enum CgroupView {
     V2 {
         /// The host's folder that is bound where no cgroup2 of the container's own can be mounted: the container's
         /// group when it has a cgroup namespace, else the whole tree.
-        host: PathBuf,
+        fallback: PathBuf,
     },
 }
 
@@ -356,8 +356,8 @@ fn kind(
         ("cgroup", CgroupView::V1(hierarchies)) => {
             Ok(Kind::CgroupV1 { hierarchies: hierarchies.clone(), namespaced: namespaces.cgroup })
         }
-        ("cgroup", CgroupView::V2 { host }) => {
-            Ok(Kind::CgroupV2 { host: host.clone(), namespaced: namespaces.cgroup })
+        ("cgroup", CgroupView::V2 { fallback }) => {
+            Ok(Kind::CgroupV2 { host: fallback.clone(), namespaced: namespaces.cgroup })
         }
         _ => {
             let copy_up = options.copy_up && fstype == "tmpfs";
@@ -517,7 +517,7 @@ mod tests {
             bundle: Path::new("/bundle"),
             no_pivot: false,
             rootless: false,
-            cgroup: CgroupView::V2 { host: "/sys/fs/cgroup".into() },
+            cgroup: CgroupView::V2 { fallback: "/sys/fs/cgroup".into() },
             selinux: true,
         })
     }

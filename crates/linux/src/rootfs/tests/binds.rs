@@ -203,7 +203,7 @@ fn ids_are_mapped() {
 fn what_contradicts_itself_is_refused() {
     let bundle = Bundle {
         dir: "/nowhere".into(),
-        cgroup: super::CgroupView::V2 { host: "/".into() },
+        cgroup: super::CgroupView::V2 { fallback: "/".into() },
         no_pivot: false,
         rootless: true,
         classic: false,

@@ -32,7 +32,7 @@ impl Bundle {
         let _ = std::fs::copy("/bin/busybox", root.join("bin/busybox"));
         Self {
             dir: dir.to_owned(),
-            cgroup: CgroupView::V2 { host: "/sys/fs/cgroup".into() },
+            cgroup: CgroupView::V2 { fallback: "/sys/fs/cgroup".into() },
             no_pivot: false,
             rootless: false,
             classic: false,

@@ -39,7 +39,7 @@ fn devices_and_cgroups_are_bound_in_a_user_namespace() {
         let mut bundle = Bundle::new(dir);
         let tree = Path::new("/sys/fs/cgroup/unified");
         let tree = if tree.is_dir() { tree } else { Path::new("/sys/fs/cgroup") };
-        bundle.cgroup = CgroupView::V2 { host: tree.into() };
+        bundle.cgroup = CgroupView::V2 { fallback: tree.into() };
         let mut mounts = with_dev();
         mounts.push(
             json!({ "destination": "/sys", "source": "/sys", "options": ["rbind", "ro", "nosuid", "nodev"] }),
@@ -164,8 +164,11 @@ fn sources_are_opened_in_the_containers_mount_namespace() {
 #[test]
 fn a_user_without_privileges_gets_a_container() {
     isolated(a_user_without_privileges_gets_a_container, ROOTLESS, |dir| {
-        let bundle =
-            Bundle { rootless: true, cgroup: CgroupView::V2 { host: "/no/such".into() }, ..Bundle::new(dir) };
+        let bundle = Bundle {
+            rootless: true,
+            cgroup: CgroupView::V2 { fallback: "/no/such".into() },
+            ..Bundle::new(dir)
+        };
         std::fs::write(dir.join("file"), "mine").unwrap();
         let mut mounts = with_dev();
         mounts.push(json!({ "destination": "/sys", "source": "/sys",

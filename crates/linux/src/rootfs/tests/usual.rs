@@ -204,7 +204,7 @@ fn the_hosts_cgroup2_is_bound_without_a_namespace() {
             println!("skipped: no cgroup2 on this host");
             return;
         };
-        let bundle = Bundle { cgroup: CgroupView::V2 { host: host.into() }, ..Bundle::new(dir) };
+        let bundle = Bundle { cgroup: CgroupView::V2 { fallback: host.into() }, ..Bundle::new(dir) };
         bundle.run(usual(&bundle)).unwrap();
         let shown = mounted("/sys/fs/cgroup").unwrap();
         assert!(shown.fstype == "cgroup2" && shown.has("ro") && shown.has("noexec"), "{shown:?}");
@@ -214,7 +214,7 @@ fn the_hosts_cgroup2_is_bound_without_a_namespace() {
 #[test]
 fn a_cgroup2_is_mounted_in_a_cgroup_namespace() {
     isolated(a_cgroup2_is_mounted_in_a_cgroup_namespace, CGROUP, |dir| {
-        let bundle = Bundle { cgroup: CgroupView::V2 { host: "/no/such".into() }, ..Bundle::new(dir) };
+        let bundle = Bundle { cgroup: CgroupView::V2 { fallback: "/no/such".into() }, ..Bundle::new(dir) };
         let mut config = usual(&bundle);
         config["linux"]["namespaces"] = json!([{ "type": "mount" }, { "type": "pid" }, { "type": "cgroup" }]);
         bundle.run(config).unwrap();
