@@ -74,4 +74,4 @@ pub use error::Error;
 pub use plan::{Plan, Request, plan};
 pub use procfs::Procfs;
 pub use sequence::{after_root, become_program, before_root, settle};
-pub use validate::validate;
+pub use validate::{joined_mappings_agree, validate};

@@ -30,7 +30,11 @@ impl Image {
     }
 
     /// Replaces the process; returns only to say why that failed.
+    ///
+    /// What execve(2) hands down is put back to what a program expects: no signal is blocked, and SIGPIPE, which the
+    /// Rust runtime ignores, ends a process again.
     pub fn exec(&self) -> io::Error {
+        default_signals();
         let argv: Vec<_> = self.argv.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
         let envp: Vec<_> = self.envp.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
         loop {
@@ -41,6 +45,16 @@ impl Image {
                 return error;
             }
         }
+    }
+}
+
+fn default_signals() {
+    // SAFETY: the set is initialised by sigemptyset(3) before it is read; neither call can fail with these arguments.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        let mut none = std::mem::MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
     }
 }
 
