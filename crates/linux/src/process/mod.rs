@@ -22,8 +22,9 @@
 //! | *read-only and masked paths*|                                                           |                                |
 //! | *the runtime, from outside* | [`rlimits`], affinity, network devices                    | need the host's capabilities   |
 //! | **[`settle`]**              | [`selinux`] label (from execve on)                        |                                |
+//! |                             | every descriptor that is not passed on or kept: closed    | CVE-2024-21626                 |
+//! |                             | SIGPIPE and the signal mask: default                      |                                |
 //! |                             | seccomp, if no_new_privs is not set                       | it needs CAP_SYS_ADMIN then    |
-//! |                             | every descriptor that is not passed on: close-on-exec     |                                |
 //! |                             | [`cwd`], first as root                                    | the user may not see the way   |
 //! |                             | HOME from `/etc/passwd`                                   |                                |
 //! |                             | bounding set                                              | needs CAP_SETPCAP              |
@@ -33,7 +34,7 @@
 //! |                             | the program is looked for                                 | an error belongs to *create*   |
 //! |                             | seccomp, if no_new_privs is set                           | few system calls come after it |
 //! | *waits for start, hooks*    |                                                           |                                |
-//! | **[`become_program`]**      | descriptors closed, execve                                | CVE-2024-21626                 |
+//! | **[`become_program`]**      | what was kept: closed; execve                             |                                |
 //!
 //! A process that joins a container goes the same way without what belongs to the container: no loopback, names,
 //! sysctls, clocks, devices.

@@ -1,11 +1,12 @@
 //! Ways out of a container that are closed.
 
-use crate::{Story, Told, become_container, inside, spec, told};
+use crate::{Story, Told, become_container, become_container_keeping, inside, spec, told};
 use linux::process::Procfs;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, mount, mount_bind, mount_bind_recursive};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 pub(crate) fn stories() -> Vec<Story> {
     vec![
@@ -21,12 +22,18 @@ pub(crate) fn stories() -> Vec<Story> {
 const OUTSIDE: &str = "current working directory is outside of container mount namespace root -- possible container breakout detected\n";
 
 fn leaked() -> Told {
-    assert_eq!(told(inside("a_leaked_directory_is_no_working_directory", &["--mount"])), OUTSIDE);
+    let story = "a_leaked_directory_is_no_working_directory";
+    let said = told(inside(story, &["--mount"]));
+    assert!(said.starts_with("chdir to cwd (\"/proc/self/fd/"), "it is closed by then: {said}");
+    assert!(said.ends_with("set in config.json failed: no such file or directory\n"), "{said}");
+    let mut kept = inside(story, &["--mount"]);
+    kept.env("KEPT", "");
+    assert_eq!(told(kept), OUTSIDE);
     Told::True
 }
 
-/// A root below a tmpfs with this host's programs, and a directory of the host left open as descriptor 9 or so.
-fn enter_root() -> i32 {
+/// A root below a tmpfs with this host's programs; what is left is a directory of the host.
+fn enter_root() -> OwnedFd {
     mount("tmpfs", "/mnt", "tmpfs", MountFlags::empty(), None).unwrap();
     for name in ["usr", "proc", "etc", "dev", "tmp"] {
         fs::create_dir(format!("/mnt/{name}")).unwrap();
@@ -40,23 +47,40 @@ fn enter_root() -> i32 {
     let host = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
     rustix::process::chroot("/mnt").unwrap();
     rustix::process::chdir("/").unwrap();
-    let number = std::os::fd::AsRawFd::as_raw_fd(&host);
-    std::mem::forget(host);
-    number
+    host
 }
 
 fn with(process: Value) -> Value {
     json!({ "process": process })
 }
 
-fn leaked_inside() {
-    let number = enter_root();
-    become_container(&spec("pwd", with(json!({"cwd": format!("/proc/self/fd/{number}")}))));
+/// Init forgot about the descriptor, or needs it itself until the end.
+fn try_it(host: OwnedFd, more: Value) {
+    let spec = spec("pwd", with(more));
+    if std::env::var_os("KEPT").is_some() {
+        become_container_keeping(&spec, vec![host]);
+    }
+    std::mem::forget(host);
+    become_container(&spec);
 }
 
-/// The program is found through the descriptor, but it is closed when the program is opened.
+fn leaked_inside() {
+    let host = enter_root();
+    let cwd = format!("/proc/self/fd/{}", host.as_raw_fd());
+    try_it(host, json!({ "cwd": cwd }));
+}
+
+/// Found through the descriptor or not, it is closed when the program is opened.
 fn program() -> Told {
-    let said = told(inside("a_leaked_directory_is_no_program_either", &["--mount"]));
+    let story = "a_leaked_directory_is_no_program_either";
+    let said = told(inside(story, &["--mount"]));
+    assert!(
+        said.starts_with("exec: \"/proc/self/fd/") && said.ends_with("no such file or directory\n"),
+        "{said}"
+    );
+    let mut kept = inside(story, &["--mount"]);
+    kept.env("KEPT", "");
+    let said = told(kept);
     assert!(
         said.starts_with("exec /proc/self/fd/") && said.ends_with("no such file or directory\n"),
         "{said}"
@@ -65,8 +89,9 @@ fn program() -> Told {
 }
 
 fn program_inside() {
-    let number = enter_root();
-    become_container(&spec("", with(json!({"args": [format!("/proc/self/fd/{number}/bin/true")]}))));
+    let host = enter_root();
+    let program = format!("/proc/self/fd/{}/bin/true", host.as_raw_fd());
+    try_it(host, json!({ "args": [program] }));
 }
 
 fn made() -> Told {

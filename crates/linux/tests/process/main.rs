@@ -16,7 +16,7 @@ mod terminal;
 use linux::process::{self, Plan, Request};
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, ExitCode, Output};
 
 const STORY: &str = "COFFERDAM_STORY";
@@ -135,14 +135,20 @@ pub(crate) fn plan(spec: &Spec) -> Plan {
 
 /// Everything that init does with a plan. Does not return: what went wrong is printed.
 pub(crate) fn become_container(spec: &Spec) -> ! {
+    become_container_keeping(spec, Vec::new())
+}
+
+/// As init does that needs some descriptors until the end.
+pub(crate) fn become_container_keeping(spec: &Spec, kept: Vec<OwnedFd>) -> ! {
+    let keep: Vec<_> = kept.iter().map(AsFd::as_fd).collect();
     let plan = plan(spec);
     let no_listener = |_: OwnedFd| panic!("no filter here notifies");
-    let done = process::before_root(&plan)
+    let settled = process::before_root(&plan)
         .and_then(|()| process::after_root(&plan, None, None))
         .and_then(|()| process::rlimits::apply(None, &plan.rlimits))
-        .and_then(|()| process::settle(&plan, None, 3, &mut { no_listener }))
-        .map(|image| process::become_program(&image, 3, &[]));
-    println!("{}", compute::Error::from(done.unwrap_or_else(|error| error)));
+        .and_then(|()| process::settle(&plan, None, 3, &keep, &mut { no_listener }));
+    let error = settled.map_or_else(|error| error, |image| process::become_program(&image, kept));
+    println!("{}", compute::Error::from(error));
     std::process::exit(0);
 }
 

@@ -142,11 +142,11 @@ fn notification_inside() {
     process::before_root(&plan).unwrap();
     process::after_root(&plan, None, None).unwrap();
     // In a container the runtime sends it; here the filter leaves us what that takes.
-    let image = process::settle(&plan, None, 3, &mut |fd| {
+    let image = process::settle(&plan, None, 3, &[], &mut |fd| {
         seccomp::notify::send(&listener, fd.as_fd(), pid, state.clone())
     })
     .unwrap();
-    panic!("{}", process::become_program(&image, 3, &[]));
+    panic!("{}", process::become_program(&image, Vec::new()));
 }
 
 fn cached() -> Told {

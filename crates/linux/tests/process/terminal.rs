@@ -89,8 +89,8 @@ fn terminal_inside() {
     let socket = UnixStream::connect(std::env::var("CONSOLE").unwrap()).unwrap();
     process::before_root(&plan).unwrap();
     process::after_root(&plan, None, Some(socket.as_fd())).unwrap();
-    let image = process::settle(&plan, None, 3, &mut |_| Ok(())).unwrap();
-    panic!("{}", process::become_program(&image, 3, &[]));
+    let image = process::settle(&plan, None, 3, &[], &mut |_| Ok(())).unwrap();
+    panic!("{}", process::become_program(&image, Vec::new()));
 }
 
 const FAKE: &str = "a_devpts_that_is_none_is_refused";
