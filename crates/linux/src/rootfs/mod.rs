@@ -13,8 +13,7 @@
 //! | *sysctls*                |                       | while `/proc/sys` can be written                                |
 //! | [`Rootfs::finish`]       | init, the container's | read-only mounts, root and paths; masked paths                  |
 //!
-//! Nothing here trusts the image or what is in volumes, not even to stay as it is while it is looked at: see
-//! [`target`].
+//! Nothing here trusts the image or what is in volumes, not even to stay as it is while it is looked at: see `target`.
 
 mod attach;
 mod cgroup;
