@@ -354,4 +354,67 @@ mod tests {
         assert_eq!(compute::Classify::kind(&error), compute::Kind::AlreadyExists);
         thread.join().unwrap();
     }
+
+    /// A real bus checks every byte of what it passes on. There is no systemd on this one, and it says so; had the
+    /// message been wrong, it would have closed the connection.
+    #[test]
+    fn a_real_bus_accepts_our_messages() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("bus");
+        let config = folder.path().join("config");
+        // Without folders of services it starts nothing for us.
+        let text = format!(
+            "<busconfig><type>session</type><listen>unix:path={}</listen><policy context='default'>\
+             <allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/><allow own='*'/></policy></busconfig>",
+            socket.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let daemon = std::process::Command::new("dbus-daemon")
+            .args(["--nofork", "--print-address", "--config-file"])
+            .arg(&config)
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let Ok(mut daemon) = daemon else {
+            println!("skipped: dbus-daemon is not installed");
+            return;
+        };
+        let mut address = String::new();
+        io::BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        let unit = crate::cgroup::systemd::Unit::plan("c", None, false, None).unwrap();
+        let outcome = std::panic::catch_unwind(|| {
+            let mut bus = Bus::greet(UnixStream::connect(&socket).unwrap(), true).unwrap();
+            let names = bus.call_at(BUS, BUS_PATH, BUS, "ListNames", &[]).unwrap();
+            assert!(
+                matches!(&names[..], [Value::Array(_, names)] if names.contains(&BUS.into())),
+                "{names:?}"
+            );
+            let resources = serde_json::from_str(r#"{"memory":{"limit":100},"cpu":{"cpus":"0-1"}}"#).unwrap();
+            let policy = crate::cgroup::devices::Policy::of_spec(&[]).unwrap();
+            let now = crate::cgroup::systemd::Now::default();
+            let layout = crate::cgroup::layout::Kind::V2;
+            let mut properties =
+                crate::cgroup::systemd::properties::of_unit(&unit, layout, 1, &resources).unwrap();
+            let limits = crate::cgroup::systemd::properties::of_resources(
+                layout,
+                &resources,
+                Some(&policy),
+                &now,
+                257,
+            );
+            properties.extend(limits.unwrap());
+            let arguments = [
+                unit.name.as_str().into(),
+                "replace".into(),
+                Value::properties(properties),
+                Value::Array("(sa(sv))".into(), vec![]),
+            ];
+            match bus.call(MANAGER, "StartTransientUnit", &arguments) {
+                Err(Error::Systemd { name, .. }) => name,
+                other => panic!("{other:?}"),
+            }
+        });
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        assert_eq!(outcome.unwrap(), "org.freedesktop.DBus.Error.ServiceUnknown");
+    }
 }
