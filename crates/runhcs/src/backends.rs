@@ -6,7 +6,7 @@ use compute::Runtime;
 use compute::record::Store;
 use linux::{Config, Linux, Rootless};
 
-pub(crate) use linux::{Options, signals};
+pub(crate) use linux::{NOTIFY_DIR, Options, signals};
 
 /// How containers are isolated.
 pub(crate) type Isolating = Linux;
