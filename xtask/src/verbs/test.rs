@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs the tests on this machine; whether all passed.
 fn here(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
     let mut cargo = cargo_test(arguments);
-    cargo.arg("--no-fail-fast").args(&arguments.filter).args(["--", "--show-output"]);
+    cargo.arg("--no-fail-fast").args(&arguments.filter).args(["--", "--color", "never", "--show-output"]);
     if std::env::var_os(CALLERS).is_none() && setup::is_root() {
         cargo.env(CALLERS, trees::callers()?);
     }
@@ -104,7 +104,7 @@ fn in_machine(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
 fn script(programs: &[&str], filter: &str) -> String {
     let mut script =
         "export COFFERDAM_RUNTIME=/payload/runhcs COFFERDAM_BUSYBOX=/usr/bin/busybox\nfailed=0\n".to_owned();
-    let arguments = format!("--show-output {filter}");
+    let arguments = format!("--color never --show-output {filter}");
     for program in programs {
         script += &format!("echo; echo '== {program}'\n./{program} {arguments} || failed=1\n");
     }
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn the_machine_runs_every_program_and_the_stories_twice() {
         let script = script(&["linux-linux", STORIES], "exec");
-        assert!(script.contains("./linux-linux --show-output exec || failed=1"), "{script}");
+        assert!(script.contains("./linux-linux --color never --show-output exec || failed=1"), "{script}");
         assert_eq!(script.matches("./runhcs-runtime").count(), 2, "{script}");
         assert!(script.ends_with("exit $failed\n"));
     }
