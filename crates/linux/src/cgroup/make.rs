@@ -37,17 +37,17 @@ impl Cgroup {
     }
 
     fn make(&mut self, made: &mut Vec<std::path::PathBuf>) -> Result<()> {
-        let mut existed = false;
+        let mut existing = Vec::new();
         let mut index = 0;
         while let Some(hierarchy) = self.placement.hierarchies.get(index) {
             if self.placement.unit.is_some() {
-                existed |= hierarchy.path.is_dir();
+                existing.extend(hierarchy.path.is_dir().then_some(index));
                 index = index.saturating_add(1);
                 continue;
             }
             match make_directory(hierarchy) {
                 Ok(true) => made.push(hierarchy.path.clone()),
-                Ok(false) => existed = true,
+                Ok(false) => existing.push(index),
                 Err(error) if self.placement.may_go_without && error.is_permission() => {
                     self.go_without(index, &error);
                     continue;
@@ -56,11 +56,17 @@ impl Cgroup {
             }
             index = index.saturating_add(1);
         }
-        if existed { self.refuse_if_in_use() } else { Ok(()) }
+        if existing.is_empty() { Ok(()) } else { self.refuse_if_in_use(&existing) }
     }
 
-    fn refuse_if_in_use(&self) -> Result<()> {
-        let count = self.processes()?.len();
+    fn refuse_if_in_use(&self, existing: &[usize]) -> Result<()> {
+        let mut pids = Vec::new();
+        for index in existing {
+            super::processes::collect(self.dir(*index)?, &mut pids)?;
+        }
+        pids.sort_unstable();
+        pids.dedup();
+        let count = pids.len();
         if count > 0 {
             return Err(Error::NotEmpty { count });
         }

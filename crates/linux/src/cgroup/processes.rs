@@ -209,7 +209,8 @@ fn open_procs(path: &Path) -> Result<std::os::fd::OwnedFd> {
         .map_err(|errno| Error::on("open", &file, errno))
 }
 
-fn collect(dir: &Dir, pids: &mut Vec<i32>) -> Result<()> {
+/// Of a cgroup and all below it.
+pub(super) fn collect(dir: &Dir, pids: &mut Vec<i32>) -> Result<()> {
     let procs = match absent_as_none(dir.read("cgroup.procs")) {
         Ok(Some(procs)) => procs,
         Ok(None) => return Ok(()),
