@@ -6,9 +6,9 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::Winsize;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -51,8 +51,14 @@ impl FdSocket {
     }
 }
 
+/// One message of a datagram socket.
+pub(crate) fn receive_datagram(socket: &UnixDatagram) -> (String, Vec<OwnedFd>) {
+    let (bytes, fds) = receive_message(socket);
+    (String::from_utf8_lossy(&bytes).into_owned(), fds)
+}
+
 /// One message: its bytes and its descriptors.
-pub(crate) fn receive_message(stream: &UnixStream) -> (Vec<u8>, Vec<OwnedFd>) {
+pub(crate) fn receive_message(stream: &impl AsFd) -> (Vec<u8>, Vec<OwnedFd>) {
     assert!(readable(stream, PATIENCE), "no message came");
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -16,6 +16,7 @@ mod cgroups;
 mod console;
 mod container;
 mod host;
+mod inside;
 mod lines;
 mod runtime;
 mod stories;
@@ -23,12 +24,16 @@ mod story;
 mod world;
 
 use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
 
-fn main() {
+fn main() -> ExitCode {
+    if let Some(code) = inside::program() {
+        return code;
+    }
     let arguments = Arguments::from_args();
     story::keep_panics_for_the_report();
     let trials = stories::all()
         .map(|story| Trial::ignorable_test(format!("{}::{}", story.area(), story.name), move || story.tell()))
         .collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

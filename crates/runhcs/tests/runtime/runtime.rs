@@ -181,6 +181,12 @@ impl Call {
         self
     }
 
+    /// Words that start the runtime, such as those of a shell.
+    pub(crate) fn behind<S: AsRef<str>>(mut self, words: &[S]) -> Self {
+        self.runtime = self.runtime.behind(words);
+        self
+    }
+
     /// The working directory.
     pub(crate) fn cwd(mut self, folder: &Path) -> Self {
         self.cwd = Some(folder.to_owned());
@@ -430,7 +436,7 @@ fn which(name: &Path) -> PathBuf {
         return std::path::absolute(name).expect("an absolute path");
     }
     let path = std::env::var("PATH").unwrap_or_default();
-    let mut folders = path.split(':').chain(["/usr/sbin", "/sbin"]);
+    let folders = path.split(':').chain(["/usr/sbin", "/sbin"]);
     folders
         .map(|folder| Path::new(folder).join(name))
         .find(|file| file.exists())

@@ -132,6 +132,11 @@ pub(crate) fn skip(reason: impl Into<String>) -> ! {
 }
 
 impl Need {
+    /// Whether the host lacks it, for stories that go two ways.
+    pub(crate) fn missing_here(self) -> bool {
+        self.missing(&Runtime::under_test()).is_some()
+    }
+
     /// Why this need is not met here.
     fn missing(self, runtime: &Runtime) -> Option<String> {
         let unless = |met: bool, reason: String| (!met).then_some(reason);

@@ -224,9 +224,9 @@ fn exec_many_at_once(w: &World) {
 }
 
 fn exec_rlimits_are_those_of_the_container(w: &World) {
-    let limits = json!([{"type": "RLIMIT_NOFILE", "hard": 333, "soft": 222}]);
+    let limits = json!([{"type": "RLIMIT_STACK", "hard": 4_194_304, "soft": 2_097_152}]);
     let c = w.ready(&w.bundle().set("/process/rlimits", limits));
-    assert_eq!(c.sh("ulimit -Sn; ulimit -Hn").ok().stdout, "222\n333\n");
+    assert_eq!(c.sh("ulimit -Ss; ulimit -Hs").ok().stdout, "2048\n4096\n");
 }
 
 fn exec_does_not_outlive_the_container(w: &World) {
