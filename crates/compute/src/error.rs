@@ -165,7 +165,10 @@ mod tests {
         let error = Error::from(MountError(std::io::Error::from_raw_os_error(1)));
         assert_eq!(error.kind(), Kind::PermissionDenied);
         assert_eq!(error.errno(), Some(1));
-        assert_eq!(error.context("create c").to_string(), "create c: mount proc on /x: operation not permitted");
+        assert_eq!(
+            error.context("create c").to_string(),
+            "create c: mount proc on /x: operation not permitted"
+        );
     }
 
     #[test]

@@ -19,7 +19,9 @@ pub enum InvalidId {
     #[error("container id cannot be empty")]
     Empty,
     /// A character outside `[A-Za-z0-9_+.-]`, or a name that is a path of its own (`.`, `..`).
-    #[error("invalid container ID format: {0:?} (allowed: letters, digits, '_', '+', '-', '.'; not \".\" or \"..\")")]
+    #[error(
+        "invalid container ID format: {0:?} (allowed: letters, digits, '_', '+', '-', '.'; not \".\" or \"..\")"
+    )]
     Format(String),
     /// Longer than [`MAX_LEN`].
     #[error("invalid container ID format: {0} bytes long, at most {MAX_LEN} are allowed")]

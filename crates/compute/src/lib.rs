@@ -12,8 +12,14 @@ pub mod backend;
 pub mod error;
 pub mod id;
 pub mod lifecycle;
+pub mod record;
+pub mod runtime;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 pub use backend::Backend;
 pub use error::{Classify, Error, Kind};
 pub use id::ContainerId;
 pub use lifecycle::{Status, Verb};
+pub use record::{Record, Store};
+pub use runtime::{Runtime, State};

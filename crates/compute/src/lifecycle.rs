@@ -134,7 +134,9 @@ impl fmt::Display for Denied {
             (Verb::Kill | Verb::Update | Verb::Pause, _) => write!(f, "container not running")?,
             (Verb::Inspect, _) => write!(f, "container with id {id} is not running")?,
             (Verb::Checkpoint, _) => write!(f, "Container cannot be checkpointed in {status} state")?,
-            (Verb::Delete { .. }, _) => write!(f, "cannot delete container {id} that is not stopped: {status}")?,
+            (Verb::Delete { .. }, _) => {
+                write!(f, "cannot delete container {id} that is not stopped: {status}")?;
+            }
         }
         let legal: Vec<String> = self.legal().iter().map(ToString::to_string).collect();
         write!(f, " (container {id} is {status}; {verb} needs {})", legal.join(" or "))

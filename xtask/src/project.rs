@@ -1,0 +1,107 @@
+//! Where things are in the project, and cargo on them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+
+/// The root of the clone.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// The cargo that runs this program.
+pub(crate) fn cargo(subcommand: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.arg(subcommand).current_dir(root());
+    command
+}
+
+/// What `cargo metadata` tells of the workspace's own packages.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) packages: Vec<Package>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) manifest_path: PathBuf,
+    pub(crate) dependencies: Vec<Dependency>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    /// The name it has in code, where that differs.
+    pub(crate) rename: Option<String>,
+    /// `None` for what the product is built from, else `dev` or `build`.
+    pub(crate) kind: Option<String>,
+    /// Set for packages of this workspace.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// The packages of this workspace, without what they depend on.
+pub(crate) fn metadata() -> Result<Metadata> {
+    let output = cargo("metadata")
+        .args(["--no-deps", "--format-version", "1"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("run cargo metadata")?;
+    ensure!(output.status.success(), "cargo metadata: {}", output.status);
+    serde_json::from_slice(&output.stdout).context("read the output of cargo metadata")
+}
+
+/// Builds a program of the workspace the way it is shipped and returns where it is.
+pub(crate) fn release(package: &str, program: &str) -> Result<PathBuf> {
+    build(package, program, &[])
+}
+
+/// As [`release`], with more arguments for cargo.
+pub(crate) fn build(package: &str, program: &str, more: &[String]) -> Result<PathBuf> {
+    let output = cargo("build")
+        .args(["--release", "--message-format=json-render-diagnostics", "--package", package])
+        .args(["--bin", program])
+        .args(more)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("run cargo build")?;
+    ensure!(output.status.success(), "cargo build of {package}: {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .find_map(|line| executable(line, program))
+        .with_context(|| format!("cargo build of {package} named no program {program}"))
+}
+
+/// The file that a message of cargo says it has made, if that is `program`.
+fn executable(message: &str, program: &str) -> Option<PathBuf> {
+    #[derive(Deserialize)]
+    struct Artifact {
+        target: Target,
+        executable: Option<PathBuf>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+    }
+    let artifact: Artifact = serde_json::from_str(message).ok()?;
+    artifact.executable.filter(|_| artifact.target.name == program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_program_asked_for_is_taken_from_cargos_messages() {
+        let artifact = |name: &str, file: &str| {
+            format!(r#"{{"reason":"compiler-artifact","target":{{"name":"{name}"}},"executable":{file}}}"#)
+        };
+        assert_eq!(executable(&artifact("runhcs", r#""/t/runhcs""#), "runhcs"), Some("/t/runhcs".into()));
+        assert_eq!(executable(&artifact("compute", "null"), "compute"), None);
+        assert_eq!(executable(&artifact("manual", r#""/t/manual""#), "runhcs"), None);
+        assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#, "runhcs"), None);
+    }
+}
