@@ -6,7 +6,7 @@ use crate::runtime::{Call, Output, Runtime};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::Value;
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A container that was created, and may be anything since.
 pub(crate) struct Container {
@@ -116,11 +116,6 @@ impl Container {
     /// A path of its root file system.
     pub(crate) fn rootfs(&self) -> PathBuf {
         self.bundle.join("rootfs")
-    }
-
-    /// The root of its process as the host can walk it.
-    pub(crate) fn inside(&self, path: &str) -> PathBuf {
-        Path::new("/proc").join(self.pid().to_string()).join("root").join(path.trim_start_matches('/'))
     }
 }
 

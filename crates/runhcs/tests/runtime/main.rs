@@ -9,7 +9,11 @@
 //! containers, `COFFERDAM_SOAK` the cycles of the soak stories, `COFFERDAM_KILL_POINTS` how many points of each verb
 //! are tried with kill -9.
 
-#![expect(missing_docs, reason = "a test program has no public items")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test program: what it did not expect is a failure"
+)]
 
 mod bundle;
 mod cgroups;

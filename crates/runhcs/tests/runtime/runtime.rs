@@ -112,7 +112,7 @@ impl Runtime {
     }
 
     /// The same runtime from another file.
-    pub(crate) fn from_file(&self, program: &Path) -> Self {
+    pub(crate) fn at(&self, program: &Path) -> Self {
         Self { program: program.to_owned(), ..self.clone() }
     }
 
@@ -160,12 +160,6 @@ impl Call {
     /// One variable more.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), Some(value.to_owned())));
-        self
-    }
-
-    /// One variable less.
-    pub(crate) fn without_env(mut self, name: &str) -> Self {
-        self.env.push((name.to_owned(), None));
         self
     }
 
@@ -295,11 +289,6 @@ impl Call {
 }
 
 impl Running {
-    /// The process id of the runtime.
-    pub(crate) fn pid(&self) -> i32 {
-        Pid::from_child(&self.child).as_raw_nonzero().get()
-    }
-
     /// Signals the runtime.
     pub(crate) fn signal(&self, signal: Signal) {
         rustix::process::pidfd_send_signal(&self.pidfd, signal).expect("a signal to the runtime");

@@ -292,13 +292,6 @@ impl PrivateMounts {
         let root = format!("/proc/{}/root", self.holder.id());
         Path::new(&root).join(path.strip_prefix("/").unwrap_or(path))
     }
-
-    /// Mount points at or below a path in there.
-    pub(crate) fn mounts_below(&self, path: &Path) -> Vec<String> {
-        let table = fs::read_to_string(format!("/proc/{}/mountinfo", self.holder.id())).unwrap_or_default();
-        let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-        points.filter(|point| Path::new(point).starts_with(path)).map(str::to_owned).collect()
-    }
 }
 
 impl Drop for PrivateMounts {

@@ -157,7 +157,7 @@ fn copy_of_the_runtime(w: &World) -> (crate::runtime::Runtime, Vec<u8>) {
     let copy = w.path("runtime");
     fs::copy(w.runtime().program(), &copy).unwrap();
     let bytes = fs::read(&copy).unwrap();
-    (w.runtime().from_file(&copy), bytes)
+    (w.runtime().at(&copy), bytes)
 }
 
 fn the_runtime_is_not_overwritten_by_a_container_it_visits(w: &World) {

@@ -160,10 +160,10 @@ fn ps_sees_processes_of_exec(w: &World) {
     let pid_file = w.path("pid");
     let words = ["--detach", "--pid-file", pid_file.to_str().unwrap()];
     c.exec_with(&words, &["sleep", "1000"]).run().ok();
-    let pid = fs::read_to_string(pid_file).unwrap();
+    let pid: i64 = fs::read_to_string(pid_file).unwrap().parse().unwrap();
     let output = c.verb(&["ps", "--format", "json"]).ok();
     if w.kind() != Kind::Crun {
-        assert!(output.json().as_array().unwrap().iter().any(|listed| listed.to_string() == pid), "{output}");
+        assert!(output.json().as_array().unwrap().iter().any(|listed| *listed == pid), "{output}");
     }
 }
 
