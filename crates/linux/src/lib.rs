@@ -38,3 +38,4 @@ mod watch;
 pub use backend::{Config, Linux, Options, Rootless};
 pub use child::Child;
 pub use saved::Saved;
+pub use sys::signals;
