@@ -60,7 +60,7 @@ fn first(
     process::after_root(process, None, console.as_ref().map(AsFd::as_fd))?;
     rootfs.finish()?;
     drop(console);
-    let image = settle(plan, runtime)?;
+    let image = settle(plan, runtime, &[runtime.socket.as_fd(), start.as_fd()])?;
     runtime.tell(&Report::Ready)?;
 
     let starter = wait_for_start(&start)?;
@@ -71,7 +71,7 @@ fn first(
         ContainerState::Created,
         DefaultEnv::Process(&process.env),
     )
-    .map(|()| become_program(plan, &image, &starter));
+    .map(|()| become_program(plan, &image, vec![start], &starter));
     let error = match started {
         Ok(error) | Err(error) => error,
     };
@@ -85,22 +85,19 @@ fn joining(plan: &Plan, console: Option<OwnedFd>, runtime: &Runtime) -> Result<I
     process::before_root(process)?;
     process::after_root(process, None, console.as_ref().map(AsFd::as_fd))?;
     drop(console);
-    let image = settle(plan, runtime)?;
+    let image = settle(plan, runtime, &[runtime.socket.as_fd()])?;
     runtime.ask(&Report::Ready)?;
-    Err(become_program(plan, &image, runtime))
+    Err(become_program(plan, &image, Vec::new(), runtime))
 }
 
-fn settle(plan: &Plan, runtime: &Runtime) -> Result<Image, Error> {
-    Ok(process::settle(&plan.process, None, plan.first_unpassed(), &mut |listener| pass(&listener, runtime))?)
+fn settle(plan: &Plan, runtime: &Runtime, keep: &[BorrowedFd<'_>]) -> Result<Image, Error> {
+    let passed = i32::try_from(plan.preserve_fds).unwrap_or(i32::MAX).saturating_add(3);
+    Ok(process::settle(&plan.process, None, passed, keep, &mut |listener| pass(&listener, runtime))?)
 }
 
 /// Returns only to say why it did not.
-fn become_program(plan: &Plan, image: &Image, runtime: &Runtime) -> Error {
-    crate::sys::clone::default_sigpipe();
-    crate::sys::clone::unblock_signals();
-    let keep: [BorrowedFd<'_>; 1] = [runtime.socket.as_fd()];
-    let mut pass = |listener: OwnedFd| pass(&listener, runtime);
-    process::become_program(&plan.process, image, plan.first_unpassed(), &keep, &mut pass).into()
+fn become_program(plan: &Plan, image: &Image, kept: Vec<OwnedFd>, runtime: &Runtime) -> Error {
+    process::become_program(&plan.process, image, kept, &mut |listener| pass(&listener, runtime)).into()
 }
 
 /// Gets the listener of the filter that was just loaded to the runtime, which takes it by its number: with a filter in
@@ -139,12 +136,5 @@ fn wait_for_start(start: &OwnedFd) -> Result<Runtime, Error> {
             Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
             Err(cause) => return Err(Error::io("wait for the start", cause)),
         }
-    }
-}
-
-impl Plan {
-    /// The first descriptor that the program does not keep.
-    fn first_unpassed(&self) -> i32 {
-        i32::try_from(self.preserve_fds).unwrap_or(i32::MAX).saturating_add(3)
     }
 }

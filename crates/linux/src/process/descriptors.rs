@@ -4,34 +4,33 @@ use super::error::Error;
 use super::procfs::Procfs;
 use crate::sys::exec::{Close, close_one, close_range};
 use rustix::fs::{Dir, OFlags};
+use rustix::io::FdFlags;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
-/// Marks every descriptor from `first` on to be closed by execve(2), so that a leak of the runtime's caller cannot
-/// reach the container.
-pub fn close_on_exec_from(first: RawFd) -> Result<(), Error> {
-    close(first, &[], Close::OnExec)
-        .map_err(Error::system(format!("mark descriptors from {first} close-on-exec")))
-}
-
-/// Closes every descriptor from `first` on, but for `keep`.
+/// Closes every descriptor from `first` on, but for `keep`, which are marked close-on-exec.
 ///
-/// Close-on-exec is not enough at the end: the program to be executed, or its interpreter, may be named
-/// `/proc/self/fd/7`, and is opened before the marked ones are closed (CVE-2024-21626).
+/// Marking all would not be enough: the program to be executed, or its interpreter, may be named `/proc/self/fd/7`, and
+/// is opened before the marked ones are closed (CVE-2024-21626).
 pub fn close_from(first: RawFd, keep: &[BorrowedFd<'_>]) -> Result<(), Error> {
-    close(first, keep, Close::Now).map_err(Error::system(format!("close descriptors from {first}")))
+    close(first, keep).map_err(Error::system(format!("close descriptors from {first}")))?;
+    for fd in keep {
+        rustix::io::fcntl_setfd(fd, FdFlags::CLOEXEC)
+            .map_err(Error::system(format!("mark descriptor {} close-on-exec", fd.as_raw_fd())))?;
+    }
+    Ok(())
 }
 
-fn close(first: RawFd, keep: &[BorrowedFd<'_>], how: Close) -> io::Result<()> {
+fn close(first: RawFd, keep: &[BorrowedFd<'_>]) -> io::Result<()> {
     let first = u32::try_from(first).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     let mut keep: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok()).collect();
     keep.sort_unstable();
     for (start, end) in gaps(first, &keep) {
-        match close_range(start, end, how) {
+        match close_range(start, end, Close::Now) {
             Ok(()) => {}
-            // Before 5.9, or before 5.11 where it could not mark.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
-                return close_one_by_one(first, &keep, how);
+            // Before Linux 5.9, or under a filter of the host's that has not heard of it.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                return close_one_by_one(first, &keep);
             }
             Err(error) => return Err(error),
         }
@@ -53,7 +52,7 @@ fn gaps(first: u32, keep: &[u32]) -> Vec<(u32, u32)> {
     gaps
 }
 
-fn close_one_by_one(first: u32, keep: &[u32], how: Close) -> io::Result<()> {
+fn close_one_by_one(first: u32, keep: &[u32]) -> io::Result<()> {
     let proc = Procfs::open().map_err(io::Error::other)?;
     let list = proc.open_file("self/fd", OFlags::RDONLY | OFlags::DIRECTORY)?;
     let list_number = list.as_raw_fd();
@@ -64,7 +63,7 @@ fn close_one_by_one(first: u32, keep: &[u32], how: Close) -> io::Result<()> {
     for number in numbers {
         let wanted = u32::try_from(number).is_ok_and(|number| number >= first && !keep.contains(&number));
         if wanted {
-            close_one(number, how)?;
+            close_one(number)?;
         }
     }
     Ok(())

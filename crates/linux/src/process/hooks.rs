@@ -220,7 +220,7 @@ enum Outcome {
 
 /// One loop over the process and its three pipes, without a thread.
 fn watch(child: &mut Child, state: &[u8], limit: Option<Duration>) -> io::Result<Outcome> {
-    let process = pidfd(child)?;
+    let process = pidfd(child);
     let mut streams = Streams::take(child, state)?;
     let deadline = limit.map(|limit| (limit, Instant::now() + limit));
     loop {
@@ -231,7 +231,7 @@ fn watch(child: &mut Child, state: &[u8], limit: Option<Duration>) -> io::Result
                 _ => return Ok(Outcome::Late(limit)),
             },
         };
-        if streams.wait(&process, patience)? {
+        if streams.wait(child, process.as_ref(), patience)? {
             let status = child.wait()?;
             streams.drain()?;
             return Ok(Outcome::Ended { status, stdout: streams.stdout.kept, stderr: streams.stderr.kept });
@@ -239,9 +239,13 @@ fn watch(child: &mut Child, state: &[u8], limit: Option<Duration>) -> io::Result
     }
 }
 
-fn pidfd(child: &Child) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+/// How often a process is looked at that cannot be waited for with everything else.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// None before Linux 5.3, or where the container's own filter refuses it to a startContainer hook.
+fn pidfd(child: &Child) -> Option<OwnedFd> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 struct Streams<'a> {
@@ -276,11 +280,21 @@ impl<'a> Streams<'a> {
     }
 
     /// Waits for something to happen and moves what can be moved; tells whether the process has ended.
-    fn wait(&mut self, process: &OwnedFd, patience: Option<Duration>) -> io::Result<bool> {
-        let mut fds = vec![PollFd::new(process, PollFlags::IN)];
+    fn wait(
+        &mut self,
+        child: &mut Child,
+        process: Option<&OwnedFd>,
+        patience: Option<Duration>,
+    ) -> io::Result<bool> {
+        let mut fds: Vec<PollFd<'_>> =
+            process.map(|process| PollFd::new(process, PollFlags::IN)).into_iter().collect();
         fds.extend(self.stdin.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
         fds.extend(self.stdout.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         fds.extend(self.stderr.pipe.as_ref().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
+        let patience = match process {
+            Some(_) => patience,
+            None => Some(patience.map_or(GLANCE, |patience| patience.min(GLANCE))),
+        };
         let patience =
             patience.map(Timespec::try_from).transpose().map_err(|_| io::ErrorKind::InvalidInput)?;
         match poll(&mut fds, patience.as_ref()) {
@@ -288,7 +302,10 @@ impl<'a> Streams<'a> {
             Err(Errno::INTR) => return Ok(false),
             Err(errno) => return Err(errno.into()),
         }
-        let ended = fds.first().is_some_and(|fd| !fd.revents().is_empty());
+        let ended = match process {
+            Some(_) => fds.first().is_some_and(|fd| !fd.revents().is_empty()),
+            None => child.try_wait()?.is_some(),
+        };
         self.feed();
         self.drain()?;
         Ok(ended)
@@ -398,6 +415,16 @@ mod tests {
         let big = vec![b'x'; 1 << 20];
         let ignores_its_input = [hook("true", None)];
         assert!(run(Point::Prestart, &ignores_its_input, &big, DefaultEnv::Empty).is_ok());
+    }
+
+    #[test]
+    fn without_a_pidfd_it_is_looked_at() {
+        let mut child = command(&hook("cat; echo err >&2; exit 4", None), DefaultEnv::Empty).spawn().unwrap();
+        let mut streams = Streams::take(&mut child, b"state").unwrap();
+        while !streams.wait(&mut child, None, None).unwrap() {}
+        streams.drain().unwrap();
+        assert_eq!((&streams.stdout.kept[..], &streams.stderr.kept[..]), (&b"state"[..], &b"err\n"[..]));
+        assert_eq!(child.wait().unwrap().code(), Some(4));
     }
 
     #[test]

@@ -22,8 +22,9 @@
 //! | *read-only and masked paths*|                                                           |                                |
 //! | *the runtime, from outside* | [`rlimits`], affinity, network devices                    | need the host's capabilities   |
 //! | **[`settle`]**              | [`selinux`] label (from execve on)                        |                                |
+//! |                             | every descriptor that is not passed on or kept: closed    | CVE-2024-21626                 |
+//! |                             | SIGPIPE and the signal mask: default                      |                                |
 //! |                             | seccomp, if no_new_privs is not set                       | it needs CAP_SYS_ADMIN then    |
-//! |                             | every descriptor that is not passed on: close-on-exec     |                                |
 //! |                             | [`cwd`], first as root                                    | the user may not see the way   |
 //! |                             | HOME from `/etc/passwd`                                   |                                |
 //! |                             | bounding set                                              | needs CAP_SETPCAP              |
@@ -32,7 +33,7 @@
 //! |                             | the other [`capabilities`]                                | setuid clears them             |
 //! |                             | the program is looked for                                 | an error belongs to *create*   |
 //! | *waits for start, hooks*    |                                                           |                                |
-//! | **[`become_program`]**      | descriptors closed                                        | CVE-2024-21626                 |
+//! | **[`become_program`]**      | what was kept: closed                                     |                                |
 //! |                             | seccomp, if no_new_privs is set                           | only execve comes after it     |
 //! |                             | execve                                                    |                                |
 //!
@@ -75,4 +76,4 @@ pub use error::Error;
 pub use plan::{Plan, Request, plan};
 pub use procfs::Procfs;
 pub use sequence::{after_root, become_program, before_root, settle};
-pub use validate::validate;
+pub use validate::{joined_mappings_agree, validate};

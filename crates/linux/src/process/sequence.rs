@@ -7,7 +7,7 @@ use super::{
     apparmor, capabilities, cwd, descriptors, env, executable, hostname, io_priority, keyring, memory_policy,
     network, personality, scheduler, seccomp, selinux, sysctl, terminal, user,
 };
-use crate::sys::exec::Image;
+use crate::sys::exec::{Image, default_signals};
 use rustix::fs::Mode;
 use rustix::process::{parent_process_death_signal, set_parent_process_death_signal, umask};
 use rustix::thread::{set_keep_capabilities, set_no_new_privs};
@@ -83,23 +83,28 @@ fn set_up_terminal(
 
 /// The last steps before the program can be executed: from here on the process has the container's privileges only.
 ///
-/// Descriptors up to `passed - 1` go on to the program. A seccomp filter that notifies hands its descriptor to
-/// `listener`, which must get it to the runtime under that filter. What is returned has everything that execve(2)
-/// takes; the process may still wait, and run hooks, before it [becomes](become_program) it.
+/// Of the descriptors, those below `passed` go on to the program; every other is closed but for `keep`, what the caller
+/// needs until then. A seccomp filter that notifies hands its descriptor to `listener`, which must get it to the
+/// runtime under that filter. What is returned has everything that execve(2) takes; the process may still wait, and
+/// run hooks, before it [becomes](become_program) it.
 pub fn settle(
     plan: &Plan,
-    proc: Option<&Procfs>,
+    proc: Option<Procfs>,
     passed: RawFd,
+    keep: &[BorrowedFd<'_>],
     listener: &mut dyn FnMut(OwnedFd) -> Result<(), Error>,
 ) -> Result<Image, Error> {
     if let Some(label) = &plan.selinux {
-        with_proc(proc, |proc| selinux::label_on_exec(proc, label))?;
+        with_proc(proc.as_ref(), |proc| selinux::label_on_exec(proc, label))?;
     }
+    drop(proc);
+    // Before any filter, because one need not allow the calls that this takes.
+    descriptors::close_from(passed, keep)?;
+    default_signals();
     // Without no_new_privs a filter may be loaded by CAP_SYS_ADMIN alone, which goes away below.
     if !plan.no_new_privileges {
         load_seccomp(plan, listener)?;
     }
-    descriptors::close_on_exec_from(passed)?;
     let entered = cwd::enter(&plan.cwd)?;
     let mut env = plan.env.clone();
     if plan.add_home {
@@ -136,19 +141,18 @@ fn load_seccomp(plan: &Plan, listener: &mut dyn FnMut(OwnedFd) -> Result<(), Err
     }
 }
 
-/// Closes every descriptor from `passed` on but for `keep`, loads the filter if it has to wait until now, and executes
-/// the program: a profile need not allow more than execve(2). Returns only to say why that failed: `keep` is for the
-/// way on which this is told, and must be close-on-exec.
+/// Closes what was kept until now, loads the filter if it has to wait until now, and executes the program: a profile
+/// need not allow more than execve(2). Returns only to say why that failed; the way on which this is told may stay
+/// open, being close-on-exec and nothing that could be executed.
 pub fn become_program(
     plan: &Plan,
     image: &Image,
-    passed: RawFd,
-    keep: &[BorrowedFd<'_>],
+    kept: Vec<OwnedFd>,
     listener: &mut dyn FnMut(OwnedFd) -> Result<(), Error>,
 ) -> Error {
-    let ready = descriptors::close_from(passed, keep)
-        .and_then(|()| if plan.no_new_privileges { load_seccomp(plan, listener) } else { Ok(()) });
-    match ready {
+    drop(kept);
+    let confined = if plan.no_new_privileges { load_seccomp(plan, listener) } else { Ok(()) };
+    match confined {
         Ok(()) => executable::exec(image),
         Err(error) => error,
     }

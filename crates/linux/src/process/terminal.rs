@@ -99,18 +99,7 @@ fn open_ptmx() -> Result<OwnedFd, Error> {
 
 /// Puts the slave at `/dev/console`, so that programs that write there write to the container's terminal.
 pub fn mount_console(slave: BorrowedFd<'_>) -> Result<(), Error> {
-    let flags = OFlags::RDONLY
-        | OFlags::CREATE
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY
-        | OFlags::CLOEXEC;
-    // A leftover that cannot be opened (a device without a driver) serves as a target as it is.
-    let target = openat(CWD, "/dev/console", flags, Mode::from_raw_mode(0o666))
-        .or_else(|_| {
-            openat(CWD, "/dev/console", OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        })
-        .map_err(Error::system("create /dev/console mount target"))?;
+    let target = console_target().map_err(Error::system("create /dev/console mount target"))?;
     let clone =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let mount = match open_tree(slave, c"", clone) {
@@ -120,6 +109,23 @@ pub fn mount_console(slave: BorrowedFd<'_>) -> Result<(), Error> {
     };
     let empty = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(&mount, c"", &target, c"", empty).map_err(Error::system("mount the terminal on /dev/console"))
+}
+
+/// What the image has there is not opened, which could have effects, and a link is not a place to mount on.
+fn console_target() -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = match openat(CWD, "/dev/console", flags, Mode::empty()) {
+        Err(Errno::NOENT) => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            return openat(CWD, "/dev/console", flags, Mode::from_raw_mode(0o666));
+        }
+        done => done?,
+    };
+    match FileType::from_raw_mode(fstat(&target)?.st_mode) {
+        FileType::Symlink => Err(Errno::LOOP),
+        FileType::Directory => Err(Errno::ISDIR),
+        _ => Ok(target),
+    }
 }
 
 fn mount_console_by_path(slave: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::hooks;
-use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType as Ns, Spec};
+use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Ns, Spec};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -98,12 +98,10 @@ fn mappings_need_a_namespace(linux: &Linux, namespaces: &Namespaces<'_>) -> Resu
         (true, false, false) => Err(Error::invalid(
             "user namespaces enabled, but no namespace path to join nor mappings to apply specified",
         )),
-        (true, true, true) => Err(Error::invalid(
-            "user namespaces enabled, but both namespace path and mapping specified -- you may only provide one",
-        )),
         (false, _, true) => Err(Error::invalid(
             "user namespace mappings specified, but user namespace isn't enabled in the config",
         )),
+        (true, true, true) => path_and_mappings_agree(linux, namespaces),
         (true, false, true) | (true, true, false) | (false, _, false) => Ok(()),
     }?;
     let missing = [
@@ -117,6 +115,49 @@ fn mappings_need_a_namespace(linux: &Linux, namespaces: &Namespaces<'_>) -> Resu
         }
     }
     Ok(())
+}
+
+/// containerd and CRI-O give both the path of a user namespace and its mappings, which is not legal, so runc lets it
+/// pass when they agree. The mappings of a namespace are only to be seen at a process in it: if the path names one,
+/// here; else by [`joined_mappings_agree`] once init is in it.
+fn path_and_mappings_agree(linux: &Linux, namespaces: &Namespaces<'_>) -> Result<(), Error> {
+    log::warn!("config.json has both a userns path to join and userns mappings -- you may only provide one");
+    let process = namespaces
+        .path(Ns::User)
+        .and_then(|path| path.to_str()?.strip_prefix("/proc/")?.strip_suffix("/ns/user")?.parse().ok());
+    process.map_or(Ok(()), |pid| joined_mappings_agree(linux, pid))
+}
+
+/// Refuses mappings that are not those of the user namespace that the process is in; for a container that joins one.
+pub fn joined_mappings_agree(linux: &Linux, pid: i32) -> Result<(), Error> {
+    for (file, wanted) in [("uid_map", linux.uid_mappings()), ("gid_map", linux.gid_mappings())] {
+        let path = format!("/proc/{pid}/{file}");
+        let text = std::fs::read_to_string(&path).map_err(Error::system(format!("read {path}")))?;
+        if wanted.as_deref().is_some_and(|wanted| parse_mappings(&text) != sorted(wanted)) {
+            return Err(Error::invalid(
+                "user namespaces enabled, but both namespace path and non-matching mapping specified -- you may only \
+                 provide one",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn sorted(mappings: &[LinuxIdMapping]) -> Vec<[u32; 3]> {
+    let mut all: Vec<_> =
+        mappings.iter().map(|map| [map.container_id(), map.host_id(), map.size()]).collect();
+    all.sort_unstable();
+    all
+}
+
+fn parse_mappings(text: &str) -> Vec<[u32; 3]> {
+    let line = |line: &str| {
+        let mut numbers = line.split_whitespace().map_while(|number| number.parse().ok());
+        Some([numbers.next()?, numbers.next()?, numbers.next()?])
+    };
+    let mut all: Vec<_> = text.lines().filter_map(line).collect();
+    all.sort_unstable();
+    all
 }
 
 fn offsets_need_a_namespace(linux: &Linux, namespaces: &Namespaces<'_>) -> Result<(), Error> {
@@ -190,7 +231,7 @@ mod tests {
     #[test]
     fn the_texts_are_runcs() {
         let mapping = json!([{"containerID": 0, "hostID": 1, "size": 1}]);
-        let joined_user = json!([{"type": "user", "path": "/p"}]);
+        let joined_user = json!([{"type": "user", "path": "/proc/1/ns/user"}]);
         for (linux, text) in [
             (
                 json!({"namespaces": ns(&["pid", "network", "network"])}),
@@ -206,7 +247,8 @@ mod tests {
             ),
             (
                 json!({"namespaces": joined_user, "uidMappings": mapping}),
-                "user namespaces enabled, but both namespace path and mapping specified -- you may only provide one",
+                "user namespaces enabled, but both namespace path and non-matching mapping specified -- you may only \
+                 provide one",
             ),
             (
                 json!({"gidMappings": mapping}),
@@ -232,6 +274,17 @@ mod tests {
             with(json!({"domainname": "d"}), false).unwrap_err(),
             "unable to set domainname without a private UTS namespace"
         );
+    }
+
+    #[test]
+    fn a_path_and_the_mappings_behind_it_may_both_be_given() {
+        let map = std::fs::read_to_string("/proc/1/uid_map").unwrap();
+        let mappings: Value = parse_mappings(&map)
+            .iter()
+            .map(|[container, host, size]| json!({"containerID": container, "hostID": host, "size": size}))
+            .collect();
+        let joined = json!([{"type": "user", "path": "/proc/1/ns/user"}]);
+        assert_eq!(verdict(json!({"namespaces": joined, "uidMappings": mappings}), false), Ok(()));
     }
 
     #[test]

@@ -300,7 +300,7 @@ pub(super) fn flags_of(fd: BorrowedFd<'_>) -> Result<u32, Failure> {
 
 /// The mount that now covers `target`.
 fn top_of(root: &Root, target: &Target) -> Result<OwnedFd, Failure> {
-    root.existing(&target.path, OFlags::empty())
+    root.existing(&target.path)
         .and_then(|found| found.ok_or(Errno::NOENT))
         .attempted(|| format!("reopen {}", target.path.display()))
 }

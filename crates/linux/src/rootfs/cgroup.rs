@@ -88,14 +88,17 @@ fn link_controllers(folders: BorrowedFd<'_>, name: &str) -> Result<(), Failure> 
     Ok(())
 }
 
-/// A cgroup2 of the container's namespace. In a user namespace without a cgroup namespace the kernel does not mount
-/// one, so what the host has is bound.
-pub(super) fn v2(maker: &mut Maker<'_>, mount: &Mount, fallback: &Path) -> Result<(), Refusal> {
-    match maker.filesystem(mount, "cgroup2", false) {
-        Err(Refusal::Failed(failure)) if failure.is(Errno::PERM) || failure.is(Errno::BUSY) => {}
-        mounted => return mounted.map(drop),
+/// A cgroup2 of the container's namespace. Without one the host's is bound, because a new mount would reset the
+/// options (`nsdelegate` and others) of the one hierarchy that there is; and in a user namespace the kernel does not
+/// make one.
+pub(super) fn v2(maker: &mut Maker<'_>, mount: &Mount, host: &Path, namespaced: bool) -> Result<(), Refusal> {
+    if namespaced {
+        match maker.filesystem(mount, "cgroup2", false) {
+            Err(Refusal::Failed(failure)) if failure.is(Errno::PERM) || failure.is(Errno::BUSY) => {}
+            mounted => return mounted.map(drop),
+        }
     }
-    match maker.mounter.bind_source(fallback, false) {
+    match maker.mounter.bind_source(host, false) {
         // A rootless runtime outside of its user namespace does not see the group's folder; what else is there is
         // not the container's to see.
         Err(failure) if maker.plan.rootless && failure.is(Errno::NOENT) => cover(maker, mount),

@@ -53,7 +53,7 @@ pub(super) fn mount_console(root: &Root, mounter: &Mounter, terminal: BorrowedFd
 /// A null device, for certain: an image can have anything at /dev/null.
 pub(super) fn null(root: &Root) -> Result<OwnedFd, Failure> {
     let null = root
-        .existing(Path::new("/dev/null"), OFlags::empty())
+        .existing(Path::new("/dev/null"))
         .and_then(|found| found.ok_or(Errno::NOENT))
         .attempted(|| "open /dev/null")?;
     if !is_null(&rustix::fs::fstat(&null).attempted(|| "look at /dev/null")?) {

@@ -13,8 +13,7 @@
 //! | *sysctls*                |                       | while `/proc/sys` can be written                                |
 //! | [`Rootfs::finish`]       | init, the container's | read-only mounts, root and paths; masked paths                  |
 //!
-//! Nothing here trusts the image or what is in volumes, not even to stay as it is while it is looked at: see
-//! [`target`].
+//! Nothing here trusts the image or what is in volumes, not even to stay as it is while it is looked at: see `target`.
 
 mod attach;
 mod cgroup;
@@ -22,6 +21,7 @@ mod copy_up;
 mod devices;
 mod enter;
 mod error;
+mod mountinfo;
 mod mounts;
 mod options;
 mod plan;
@@ -114,11 +114,13 @@ impl Plan {
         if self.entry != Entry::Chroot {
             return Ok(());
         }
-        match rustix::mount::unmount(&self.root, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-            // Not mounted, or gone with its bundle.
-            Ok(()) | Err(Errno::INVAL | Errno::NOENT) => Ok(()),
-            Err(cause) => Err(Failure::new(format!("unmount {}", self.root.display()), cause).into()),
+        // A root that is a mount by itself belongs to the caller.
+        if !mountinfo::is_bound_to_itself(&mountinfo::read()?, &self.root) {
+            return Ok(());
         }
+        rustix::mount::unmount(&self.root, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW)
+            .attempted(|| format!("unmount {}", self.root.display()))?;
+        Ok(())
     }
 }
 

@@ -71,7 +71,7 @@ impl Maker<'_> {
                 Ok(attach::remount(&fs, &target)?)
             }
             Kind::CgroupV1 { hierarchies, namespaced } => cgroup::v1(self, mount, hierarchies, *namespaced),
-            Kind::CgroupV2 { fallback } => cgroup::v2(self, mount, fallback),
+            Kind::CgroupV2 { host, namespaced } => cgroup::v2(self, mount, host, *namespaced),
         }
     }
 

@@ -34,8 +34,8 @@ pub enum CgroupView {
     V1(Vec<Hierarchy>),
     /// One hierarchy.
     V2 {
-        /// What is bound where a cgroup2 cannot be mounted: the container's own group when it has a cgroup namespace,
-        /// else the whole tree.
+        /// The host's folder that is bound where no cgroup2 of the container's own can be mounted: the container's
+        /// group when it has a cgroup namespace, else the whole tree.
         fallback: PathBuf,
     },
 }
@@ -115,8 +115,8 @@ pub(super) enum Kind {
     Remount { fstype: String },
     /// New mounts of cgroup v1 hierarchies, or binds of the container's groups.
     CgroupV1 { hierarchies: Vec<Hierarchy>, namespaced: bool },
-    /// A cgroup2, or a bind of it.
-    CgroupV2 { fallback: PathBuf },
+    /// A cgroup2, or a bind of the host's.
+    CgroupV2 { host: PathBuf, namespaced: bool },
 }
 
 /// Whose ids the files of a bind mount are shown with.
@@ -174,9 +174,10 @@ pub fn plan(request: &Request<'_>) -> Result<Plan, Error> {
         root: root_path,
         readonly: root.readonly().unwrap_or(false),
         entry: match (namespaces.mount, request.no_pivot) {
-            (_, true) => Entry::Move,
             (true, false) => Entry::Pivot,
-            (false, false) => Entry::Chroot,
+            (true, true) => Entry::Move,
+            // Anything else would move the root of the host.
+            (false, _) => Entry::Chroot,
         },
         propagation,
         mounts,
@@ -355,7 +356,9 @@ fn kind(
         ("cgroup", CgroupView::V1(hierarchies)) => {
             Ok(Kind::CgroupV1 { hierarchies: hierarchies.clone(), namespaced: namespaces.cgroup })
         }
-        ("cgroup", CgroupView::V2 { fallback }) => Ok(Kind::CgroupV2 { fallback: fallback.clone() }),
+        ("cgroup", CgroupView::V2 { fallback }) => {
+            Ok(Kind::CgroupV2 { host: fallback.clone(), namespaced: namespaces.cgroup })
+        }
         _ => {
             let copy_up = options.copy_up && fstype == "tmpfs";
             Ok(Kind::Filesystem { fstype, copy_up })
@@ -483,4 +486,97 @@ fn device(device: &LinuxDevice) -> Result<Device, Error> {
         uid: device.uid().unwrap_or(0),
         gid: device.gid().unwrap_or(0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn destinations_are_made_absolute_and_clean() {
+        let root = Path::new("/bundle/rootfs");
+        for (given, expected) in [
+            ("/a/b", "/a/b"),
+            ("a/b/", "/a/b"),
+            ("//a/./b/../c", "/a/c"),
+            ("/../../a", "/a"),
+            ("..", "/"),
+            ("/bundle/rootfs/a", "/a"),
+            ("/bundle/rootfs", "/"),
+            ("/bundle/rootfs2/a", "/bundle/rootfs2/a"),
+        ] {
+            assert_eq!(destination(Path::new(given), root), Path::new(expected), "{given}");
+        }
+        assert_eq!(destination(Path::new("/a"), Path::new("/")), Path::new("/a"));
+    }
+
+    fn planned(config: serde_json::Value) -> Result<Plan, Error> {
+        plan(&Request {
+            spec: &serde_json::from_value(config).unwrap(),
+            bundle: Path::new("/bundle"),
+            no_pivot: false,
+            rootless: false,
+            cgroup: CgroupView::V2 { fallback: "/sys/fs/cgroup".into() },
+            selinux: true,
+        })
+    }
+
+    #[test]
+    fn a_plan_reaches_init_unchanged() {
+        let plan = planned(json!({
+            "ociVersion": "1.2.0",
+            "root": { "path": "rootfs", "readonly": true },
+            "mounts": [
+                { "destination": "/proc", "type": "proc", "source": "proc" },
+                { "destination": "/d", "source": "data", "options": ["rbind", "ridmap", "rro", "rshared"] },
+                { "destination": "/c", "type": "cgroup", "source": "cgroup", "options": ["ro"] },
+            ],
+            "linux": {
+                "namespaces": [{ "type": "mount" }, { "type": "user", "path": "/proc/1/ns/user" }],
+                "mountLabel": "system_u:object_r:container_file_t:s0:c1,c2",
+                "maskedPaths": ["proc/kcore"],
+                "devices": [{ "path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o100_600 }],
+            },
+        }))
+        .unwrap();
+        assert_eq!(plan.root(), Path::new("/bundle/rootfs"));
+        assert_eq!(plan.sources(), 1);
+        assert_eq!(plan.masked, [Path::new("/proc/kcore")]);
+        assert!(plan.bind_devices && plan.label.is_some());
+        let devices = plan.devices.as_ref().unwrap();
+        assert_eq!(devices.iter().filter(|device| device.path == Path::new("/dev/null")).count(), 1);
+        assert_eq!(devices.last().unwrap().mode, 0o600);
+        let Kind::Bind { path, map: Some(map), .. } = &plan.mounts[1].kind else {
+            panic!("{:?}", plan.mounts[1])
+        };
+        assert_eq!(path, Path::new("/bundle/data"));
+        assert_eq!(map.user_namespace, UserNamespace::Path("/proc/1/ns/user".into()));
+        let wire = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&wire).unwrap(), plan);
+    }
+
+    #[test]
+    fn devices_that_cannot_be_are_refused() {
+        let refusal = |device: serde_json::Value| {
+            let config = json!({ "ociVersion": "1.2.0", "root": { "path": "rootfs" },
+                "linux": { "devices": [device] } });
+            planned(config).unwrap_err().to_string()
+        };
+        assert_eq!(
+            refusal(json!({ "path": "/dev/x", "type": "a" })),
+            "invalid device /dev/x: invalid device type \"a\""
+        );
+        assert_eq!(
+            refusal(json!({ "path": "/dev/x", "type": "b", "major": -1 })),
+            "invalid device /dev/x: device number -1 is out of range"
+        );
+    }
+
+    #[test]
+    fn a_dev_that_is_bound_is_left_alone() {
+        let config = json!({ "ociVersion": "1.2.0", "root": { "path": "rootfs" },
+            "mounts": [{ "destination": "/dev/", "source": "/dev", "options": ["rbind"] }] });
+        assert_eq!(planned(config).unwrap().devices, None);
+    }
 }

@@ -8,7 +8,7 @@ use super::target::{Root, Target};
 use crate::sys::mount::Change;
 use libc::MOUNT_ATTR_RDONLY;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::OFlags;
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) fn make_readonly(mounter: &Mounter, mount: BorrowedFd<'_>, what: &str
 pub(super) fn readonly_paths(root: &Root, mounter: &Mounter, paths: &[PathBuf]) -> Result<(), Failure> {
     for path in paths {
         let within = |failure: Failure| failure.within(format!("can't make {path:?} read-only"));
-        let Some(target) = place(root, path, OFlags::empty()).map_err(within)? else { continue };
+        let Some(target) = place(root, path).map_err(within)? else { continue };
         let source = mounter.clone_of(target.fd.as_fd(), true).map_err(within)?;
         if let Source::Detached(mount) = &source {
             mounter.change(mount.as_fd(), &READ_ONLY).map_err(within)?;
@@ -61,17 +61,11 @@ struct Mask<'a> {
 
 impl Mask<'_> {
     fn cover(&mut self, path: &Path) -> Result<(), Failure> {
-        match place(self.root, path, OFlags::DIRECTORY) {
-            Ok(Some(folder)) => return self.cover_folder(&folder),
-            Ok(None) => return Ok(()),
-            Err(failure) if failure.is(Errno::NOTDIR) => {}
-            Err(failure) => return Err(failure),
-        }
-        match place(self.root, path, OFlags::empty()) {
-            Ok(Some(file)) => self.cover_file(&file),
-            // Nothing can be below a file.
-            Err(failure) if !failure.is(Errno::NOTDIR) => Err(failure),
-            Ok(None) | Err(_) => Ok(()),
+        let Some(place) = place(self.root, path)? else { return Ok(()) };
+        let stat = rustix::fs::fstat(&place.fd).attempted(|| "look at it")?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => self.cover_folder(&place),
+            _ => self.cover_file(&place),
         }
     }
 
@@ -96,7 +90,11 @@ impl Mask<'_> {
     }
 }
 
-fn place(root: &Root, path: &Path, flags: OFlags) -> Result<Option<Target>, Failure> {
-    let found = root.existing(path, flags).attempted(|| "open")?;
-    Ok(found.map(|fd| Target { fd, path: path.to_owned(), created: false }))
+/// What is at `path`, if anything is; nothing can be below a file.
+fn place(root: &Root, path: &Path) -> Result<Option<Target>, Failure> {
+    match root.existing(path) {
+        Ok(found) => Ok(found.map(|fd| Target { fd, path: path.to_owned(), created: false })),
+        Err(Errno::NOTDIR) => Ok(None),
+        Err(cause) => Err(Failure::new("open", cause)),
+    }
 }

@@ -54,7 +54,7 @@ impl Root {
     pub(super) fn target(&self, path: &Path, create: impl FnOnce() -> Result<Create>) -> Result<Target> {
         match self.open(path, PLACE, ResolveFlags::NO_SYMLINKS) {
             Ok(fd) => Ok(Target { fd, path: path.to_owned(), created: false }),
-            Err(Errno::NOENT) => self.walk(path, true, create()?),
+            Err(Errno::NOENT) => self.create(path, create()?),
             // There are links. Whether something is missing behind them is not known yet.
             Err(Errno::LOOP) => match self.walk(path, true, Create::Nothing) {
                 Err(Errno::NOENT) => self.walk(path, true, create()?),
@@ -83,15 +83,10 @@ impl Root {
         }
     }
 
-    /// What is at `path`, if anything is.
-    pub(super) fn existing(&self, path: &Path, flags: OFlags) -> Result<Option<OwnedFd>> {
-        let found = match self.open(path, PLACE | flags, ResolveFlags::empty()) {
-            Err(Errno::NOSYS) => self.walk(path, true, Create::Nothing).and_then(|target| {
-                if flags.contains(OFlags::DIRECTORY) {
-                    return rustix::fs::openat(&target.fd, ".", PLACE | flags, Mode::empty());
-                }
-                Ok(target.fd)
-            }),
+    /// What is at `path`, if anything is. Links are followed, inside.
+    pub(super) fn existing(&self, path: &Path) -> Result<Option<OwnedFd>> {
+        let found = match self.open(path, PLACE, ResolveFlags::empty()) {
+            Err(Errno::NOSYS) => self.walk(path, true, Create::Nothing).map(|target| target.fd),
             found => found,
         };
         match found {
@@ -99,6 +94,25 @@ impl Root {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Most of the time only the last component is missing.
+    fn create(&self, path: &Path, create: Create) -> Result<Target> {
+        if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
+            && create != Create::Nothing
+            && let Ok(parent) = self.open(parent, PLACE | OFlags::DIRECTORY, ResolveFlags::NO_SYMLINKS)
+        {
+            let made = match create {
+                Create::File => new_file(parent.as_fd(), name),
+                _ => rustix::fs::mkdirat(&parent, name, FOLDER_MODE)
+                    .and_then(|()| folder(parent.as_fd(), name)),
+            };
+            // Whatever went wrong is a race, or is found again by the walk.
+            if let Ok(fd) = made {
+                return Ok(Target { fd, path: path.to_owned(), created: true });
+            }
+        }
+        self.walk(path, true, create)
     }
 
     fn open(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd> {
@@ -195,8 +209,7 @@ impl Walk<'_> {
 
     fn step(&mut self, name: &OsStr) -> Result<Step> {
         loop {
-            let flags = PLACE | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-            match rustix::fs::openat(self.here(), name, flags, Mode::empty()) {
+            match folder(self.here(), name) {
                 Ok(fd) => return Ok(Step::Folder(fd)),
                 Err(Errno::NOENT) => return Ok(Step::Missing),
                 Err(Errno::NOTDIR | Errno::LOOP) => {}
@@ -213,8 +226,7 @@ impl Walk<'_> {
 
     /// None when somebody else was quicker.
     fn create_file(&mut self, name: &OsStr) -> Result<Option<OwnedFd>> {
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(self.here(), name, flags, FILE_MODE) {
+        match new_file(self.here(), name) {
             Ok(fd) => {
                 self.created = true;
                 Ok(Some(fd))
@@ -251,6 +263,15 @@ impl Walk<'_> {
         path.extend(name);
         Target { fd, path, created: self.created }
     }
+}
+
+fn folder(parent: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd> {
+    rustix::fs::openat(parent, name, PLACE | OFlags::DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
+}
+
+fn new_file(parent: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, FILE_MODE)
 }
 
 /// Adds the components of `path` in front of what is pending.

@@ -40,19 +40,3 @@ fn is_single_threaded() -> bool {
     // SAFETY: CLONE_THREAD alone changes nothing (unshare(2)).
     unsafe { libc::unshare(libc::CLONE_THREAD) == 0 }
 }
-
-/// Gives SIGPIPE, which a Rust program ignores for itself, its default meaning again.
-pub(crate) fn default_sigpipe() {
-    // SAFETY: SIG_DFL is no function of ours; nothing is called.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-}
-
-/// Unblocks all signals, as a new program expects.
-pub(crate) fn unblock_signals() {
-    // SAFETY: `set` is initialised by sigemptyset before it is read.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
-    }
-}

@@ -3,44 +3,72 @@
 // hook that runs between fork and exec can only be set by an unsafe method.
 #![expect(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
 
-/// The arguments of execve(2), laid out beforehand so that the call itself allocates nothing.
+/// The arguments of execve(2), laid out beforehand: between a seccomp filter and the call nothing is allocated.
 #[derive(Debug)]
 pub struct Image {
     path: CString,
-    argv: Vec<CString>,
-    envp: Vec<CString>,
+    argv: Strings,
+    envp: Strings,
+}
+
+/// An array of strings as C has it.
+#[derive(Debug)]
+struct Strings {
+    /// Into `owned`, and a null at the end.
+    pointers: Vec<*const c_char>,
+    /// What they point to; never changed, so the strings stay where they are.
+    _owned: Vec<CString>,
+}
+
+impl Strings {
+    fn new(owned: Vec<CString>) -> Self {
+        let pointers = owned.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect();
+        Self { pointers, _owned: owned }
+    }
 }
 
 impl Image {
     /// What is to be executed.
     pub fn new(path: CString, argv: Vec<CString>, envp: Vec<CString>) -> Self {
-        Self { path, argv, envp }
+        Self { path, argv: Strings::new(argv), envp: Strings::new(envp) }
     }
 
     /// The path that will be executed.
-    pub fn path(&self) -> &CString {
+    pub fn path(&self) -> &CStr {
         &self.path
     }
 
     /// Replaces the process; returns only to say why that failed.
     pub fn exec(&self) -> io::Error {
-        let argv: Vec<_> = self.argv.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
-        let envp: Vec<_> = self.envp.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
         loop {
             // SAFETY: all three point to NUL-terminated data that lives until the call returns; the arrays end in null.
-            unsafe { libc::execve(self.path.as_ptr(), argv.as_ptr(), envp.as_ptr()) };
+            unsafe {
+                libc::execve(self.path.as_ptr(), self.argv.pointers.as_ptr(), self.envp.pointers.as_ptr())
+            };
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::Interrupted {
                 return error;
             }
         }
+    }
+}
+
+/// Puts back what execve(2) hands down to what a program expects: no signal is blocked, and SIGPIPE, which the Rust
+/// runtime ignores, ends a process again.
+pub fn default_signals() {
+    // SAFETY: the set is initialised by sigemptyset(3) before it is read; neither call can fail with these arguments.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        let mut none = std::mem::MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
     }
 }
 
@@ -55,8 +83,7 @@ pub enum Close {
 
 /// Closes every descriptor from `first` to `last`, both included. Needs Linux 5.9, and 5.11 to mark.
 ///
-/// The caller must be done with all of them: an owner that closes its descriptor later gets an error that it ignores,
-/// or closes a stranger's. Init calls it as the last thing before execve(2), when no owner will ever run again.
+/// The caller must be done with all of them: an owner that closes its descriptor later closes a stranger's.
 pub fn close_range(first: u32, last: u32, close: Close) -> io::Result<()> {
     let flags = match close {
         Close::Now => 0,
@@ -70,17 +97,10 @@ pub fn close_range(first: u32, last: u32, close: Close) -> io::Result<()> {
     }
 }
 
-/// Closes one descriptor by number, or marks it close-on-exec; one that is not open is no error. For kernels without
-/// [`close_range`].
-pub fn close_one(fd: RawFd, close: Close) -> io::Result<()> {
-    // SAFETY: neither call touches memory.
-    let done = unsafe {
-        match close {
-            Close::Now => libc::close(fd),
-            Close::OnExec => libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC),
-        }
-    };
-    match done {
+/// Closes one descriptor by number; one that is not open is no error. For kernels without [`close_range`].
+pub fn close_one(fd: RawFd) -> io::Result<()> {
+    // SAFETY: the call touches no memory.
+    match unsafe { libc::close(fd) } {
         -1 if io::Error::last_os_error().raw_os_error() != Some(libc::EBADF) => {
             Err(io::Error::last_os_error())
         }

@@ -9,4 +9,5 @@ pub(crate) mod pidfd;
 pub mod sched;
 pub mod seccomp;
 pub mod signal;
+pub mod signals;
 pub(crate) mod unshare;

@@ -7,7 +7,7 @@
 //! | [`notify`]  | runtime      | whoever answers notifications is sent the descriptor and the state         |
 //!
 //! Compiling takes libseccomp milliseconds for a profile of usual size, a good part of what a container's creation
-//! costs; so it is done once per content ([`cache`]), and never in init.
+//! costs; so it is done once per content (the cache), and never in init.
 
 mod cache;
 mod compile;

@@ -81,6 +81,12 @@ fn without_a_mount_namespace_the_mounts_can_be_undone() {
         plan.unmount_from_host().unwrap();
         plan.unmount_from_host().unwrap();
         assert_not_mounted(dir);
+        // A root that the caller mounted stays the caller's.
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("theirs", bundle.root(), "tmpfs", flags, None).unwrap();
+        plan.unmount_from_host().unwrap();
+        assert_eq!(mounted(bundle.root().to_str().unwrap()).unwrap().source, "theirs");
+        rustix::mount::unmount(bundle.root(), rustix::mount::UnmountFlags::empty()).unwrap();
         bundle.run(config).unwrap();
         assert!(Path::new("/etc/passwd").exists() && !Path::new("/usr/bin").exists());
     });

@@ -12,7 +12,10 @@ pub(super) struct Inside {
 
 /// New mount, PID and IPC namespaces.
 pub(super) const ROOT: Inside = Inside { wrapper: &[], namespaces: &["--mount", "--pid", "--ipc", "--fork"] };
-/// And a user namespace that has only root.
+/// [`ROOT`]'s and a cgroup namespace.
+pub(super) const CGROUP: Inside =
+    Inside { wrapper: &[], namespaces: &["--mount", "--pid", "--ipc", "--cgroup", "--fork"] };
+/// [`ROOT`]'s and a user namespace that has only root.
 pub(super) const USER: Inside = Inside {
     wrapper: &[],
     namespaces: &["--user", "--map-root-user", "--mount", "--pid", "--ipc", "--fork"],
@@ -76,7 +79,7 @@ fn start<T: Fn()>(_: &T, inside: Inside, environment: &[(&str, &Path)]) {
         .args(inside.namespaces)
         .args(["--propagation", "unchanged"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .args(["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"])
         .envs(environment.iter().copied())
         .output();
     let output = match output {

@@ -59,6 +59,23 @@ fn devices_and_cgroups_are_bound_in_a_user_namespace() {
 }
 
 #[test]
+fn cgroup_hierarchies_are_bound_in_a_user_namespace() {
+    isolated(cgroup_hierarchies_are_bound_in_a_user_namespace, USER, |dir| {
+        let mut bundle = Bundle::new(dir);
+        let hierarchies = super::usual::hierarchies();
+        bundle.cgroup = CgroupView::V1(hierarchies.clone());
+        let mut mounts = with_dev();
+        mounts.push(json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+            "options": ["ro", "nosuid", "relatime"] }));
+        bundle.run(user_config(json!(mounts))).unwrap();
+        for hierarchy in hierarchies {
+            let shown = mounted(&format!("/sys/fs/cgroup/{}", hierarchy.name)).unwrap();
+            assert!(shown.has("ro") && shown.has("nosuid"), "{shown:?}");
+        }
+    });
+}
+
+#[test]
 fn locked_attributes_stay() {
     isolated(locked_attributes_stay, ROOT, |_| {
         let inside = |dir: &Path| {
