@@ -1,10 +1,14 @@
 //! `cargo xtask`: everything that is done to the project, one verb in one file (`verbs/`).
 #![expect(clippy::print_stderr, reason = "a program for the terminal")]
 
+mod bench;
 mod elf;
+mod inside;
 mod project;
+mod rootfs;
 mod rules;
 mod steps;
+mod tally;
 mod verbs;
 
 use std::process::ExitCode;
@@ -26,13 +30,16 @@ enum Verb {
     Ci(verbs::ci::Arguments),
     Rules(verbs::rules::Arguments),
     Gen(verbs::generate::Arguments),
+    Bench(verbs::bench::Arguments),
+    Demo(verbs::demo::Arguments),
     Dist(verbs::dist::Arguments),
     Tree(verbs::tree::Arguments),
     Machine(verbs::machine::Arguments),
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().verb) {
+    let result = verbs::bench::gauge().unwrap_or_else(|| run(Arguments::parse().verb));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
@@ -48,6 +55,8 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Ci(arguments) => verbs::ci::run(&arguments),
         Verb::Rules(arguments) => verbs::rules::run(&arguments),
         Verb::Gen(arguments) => verbs::generate::run(&arguments),
+        Verb::Bench(arguments) => verbs::bench::run(&arguments),
+        Verb::Demo(arguments) => verbs::demo::run(&arguments),
         Verb::Dist(arguments) => verbs::dist::run(&arguments),
         Verb::Tree(arguments) => verbs::tree::run(&arguments),
         Verb::Machine(arguments) => verbs::machine::run(&arguments),

@@ -16,6 +16,24 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// The Debian release that every tree is made of.
 pub const SUITE: &str = "trixie";
 
+/// The programs that call an OCI runtime, the runtimes they would otherwise call, and what both call.
+const CALLERS: [&str; 14] = [
+    "busybox-static",
+    "ca-certificates",
+    "catatonit",
+    "conmon",
+    "containerd",
+    "crun",
+    "docker-cli",
+    "docker.io",
+    "iproute2",
+    "iptables",
+    "podman",
+    "procps",
+    "runc",
+    "uidmap",
+];
+
 /// Folders that no test reads and that would be half of a tree.
 const LEFT_OUT: [&str; 5] = [
     "/usr/share/doc/*",
@@ -31,6 +49,11 @@ pub fn cache() -> PathBuf {
         Some(folder) => PathBuf::from(folder),
         None => std::env::home_dir().unwrap_or_else(|| PathBuf::from("/var/tmp")).join(".cache/cofferdam"),
     }
+}
+
+/// The tree with podman, containerd and the Docker engine.
+pub fn callers() -> Result<PathBuf> {
+    debian("callers", &CALLERS)
 }
 
 /// The root of a minimal Debian system that has `packages` (and what they need) installed.

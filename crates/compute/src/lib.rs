@@ -14,6 +14,8 @@ pub mod id;
 pub mod lifecycle;
 pub mod record;
 pub mod runtime;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 pub use backend::Backend;
 pub use error::{Classify, Error, Kind};

@@ -135,7 +135,7 @@ impl fmt::Display for Denied {
             (Verb::Inspect, _) => write!(f, "container with id {id} is not running")?,
             (Verb::Checkpoint, _) => write!(f, "Container cannot be checkpointed in {status} state")?,
             (Verb::Delete { .. }, _) => {
-                write!(f, "cannot delete container {id} that is not stopped: {status}")?
+                write!(f, "cannot delete container {id} that is not stopped: {status}")?;
             }
         }
         let legal: Vec<String> = self.legal().iter().map(ToString::to_string).collect();

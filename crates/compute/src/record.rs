@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(store.reserve(&id).unwrap_err().kind(), Kind::AlreadyExists);
         locked.write(&record("web")).unwrap();
         assert_eq!(store.read::<String>(&id).unwrap(), record("web"));
-        assert_eq!(store.ids().unwrap(), [id.clone()]);
+        assert_eq!(store.ids().unwrap(), std::slice::from_ref(&id));
         locked.remove().unwrap();
         assert!(!store.exists(&id));
         assert_eq!(store.lock(&id).unwrap_err().kind(), Kind::NotFound);

@@ -1,2 +1,6 @@
-//! runhcs.
-fn main() {}
+//! `runhcs`, or `runc` when invoked under that name.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runhcs::main()
+}

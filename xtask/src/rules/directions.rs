@@ -11,7 +11,7 @@ const MAY: [(&str, &[&str]); 5] = [
     ("linux", &["compute"]),
     ("runhcs", &["compute", "linux"]),
     // It prints the command line's manual, so it has to know the command line; nothing knows it.
-    ("gen", &["runhcs"]),
+    ("manual", &["runhcs"]),
     ("xtask", &[]),
 ];
 

@@ -4,7 +4,7 @@ use super::{Finding, Project};
 
 const RULE: &str = "doubles";
 
-const KEYWORDS: [&str; 6] = ["struct", "enum", "trait", "fn", "mod", "type"];
+const KEYWORDS: [&str; 5] = ["struct", "enum", "trait", "mod", "type"];
 const DOUBLES: [&str; 5] = ["mock", "fake", "stub", "dummy", "simulated"];
 
 pub(crate) fn check(project: &Project) -> Vec<Finding> {

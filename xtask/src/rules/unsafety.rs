@@ -13,9 +13,11 @@ pub(crate) fn check(project: &Project) -> Vec<Finding> {
             findings.push(source.finding(RULE, line, says));
         }
         if !is_listed(&project.architecture, &source.path) {
+            let reason = before.trim_start().trim_start_matches("// UNSAFETY: ").trim_end_matches(['.', ':']);
+            let reason = if reason.is_empty() { "reason" } else { reason };
             let says =
-                format!("list it in ARCHITECTURE.md with its reason: `| \\`{}\\` | reason |`", source.path);
-            findings.push(source.finding(RULE, line, says.replace('\\', "")));
+                format!("list it in ARCHITECTURE.md with its reason: | `{}` | {reason} |", source.path);
+            findings.push(source.finding(RULE, line, says));
         }
     }
     for path in listed(&project.architecture) {
@@ -68,7 +70,7 @@ mod tests {
         let says: Vec<String> = check(&project).into_iter().map(|finding| finding.says).collect();
         assert_eq!(says.len(), 2);
         assert!(says[0].contains("// UNSAFETY: "), "{says:?}");
-        assert!(says[1].ends_with("`| `crates/a/src/x.rs` | reason |`"), "{says:?}");
+        assert!(says[1].ends_with(": | `crates/a/src/x.rs` | reason |"), "{says:?}");
     }
 
     #[test]

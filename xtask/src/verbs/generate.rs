@@ -1,6 +1,6 @@
 //! `gen`: manual pages, completions and the option reference, kept equal to the command line they describe.
 //!
-//! The package `gen` renders them, because it needs the product and this program must not (see Cargo.toml).
+//! The package `manual` renders them, because it needs the product and this program must not (see Cargo.toml).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +24,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let rendered = tempfile::tempdir().context("make a temporary folder")?;
     steps::run(
-        project::cargo("run").args(["--release", "--quiet", "--package", "gen", "--"]).arg(rendered.path()),
+        project::cargo("run")
+            .args(["--release", "--quiet", "--package", "manual", "--"])
+            .arg(rendered.path()),
     )?;
     let (wanted, found) = (files(rendered.path())?, files(project::root())?);
     let stale: Vec<&String> = found.keys().filter(|path| !wanted.contains_key(*path)).collect();

@@ -42,11 +42,27 @@ const PACKAGES: [Package; 14] = [
 struct Tool {
     name: &'static str,
     version: &'static str,
+    features: &'static str,
     why: &'static str,
+    /// Built as its authors release it, because its speed is compared. Others are quick to build instead.
+    measured: bool,
 }
 
-const TOOLS: [Tool; 1] =
-    [Tool { name: "cargo-deny", version: "0.20.2", why: "licences, bans and sources of dependencies" }];
+const TOOLS: [Tool; 1] = [Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+    features: "",
+    why: "licences, bans and sources of dependencies",
+    measured: false,
+}];
+
+const YOUKI: Tool = Tool {
+    name: "youki",
+    version: "0.7.0",
+    features: "v1,v2,systemd,seccomp",
+    why: "a contestant in `cargo xtask bench oci`",
+    measured: true,
+};
 
 /// Install what building, testing and measuring need and this machine lacks
 #[derive(clap::Args)]
@@ -54,15 +70,19 @@ pub(crate) struct Arguments {
     /// Only say what is missing
     #[arg(long)]
     check: bool,
+    /// Also build youki, which `bench oci` compares with (some minutes)
+    #[arg(long)]
+    youki: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let packages = missing_packages()?;
-    let tools: Vec<&Tool> = TOOLS.iter().filter(|tool| !is_installed(tool)).collect();
+    let tools: Vec<&Tool> =
+        TOOLS.iter().chain(arguments.youki.then_some(&YOUKI)).filter(|tool| !is_installed(tool)).collect();
     for Package { name, why } in &packages {
         eprintln!("missing: {name} – {why}");
     }
-    for Tool { name, version, why } in &tools {
+    for Tool { name, version, why, .. } in &tools {
         eprintln!("missing: {name} {version} – {why}");
     }
     if arguments.check {
@@ -130,7 +150,6 @@ fn apt_get() -> Command {
 }
 
 fn is_installed(wanted: &Tool) -> bool {
-    // `cargo-deny --version` prints "cargo-deny 0.20.2", `cargo-machete --version` the number alone.
     let Ok(output) = Command::new(tool(wanted.name)).arg("--version").output() else { return false };
     String::from_utf8_lossy(&output.stdout).split_whitespace().any(|word| word == wanted.version)
 }
@@ -139,19 +158,23 @@ fn install_tool(tool: &Tool) -> Result<()> {
     eprintln!("building {} {} (once, some minutes)", tool.name, tool.version);
     let root = trees::cache().join("tools");
     std::fs::create_dir_all(&root).with_context(|| format!("make {}", root.display()))?;
-    steps::run(
-        Command::new("cargo")
-            .args(["install", "--quiet", "--locked", tool.name, "--version", tool.version, "--root"])
-            .arg(&root)
-            .arg("--target-dir")
-            .arg(root.join("target"))
-            // Away from the clone: its .cargo/config.toml is for the product.
-            .current_dir(&root)
-            // A tool is used for seconds; half the time to build it counts for more.
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["install", "--quiet", "--locked", tool.name, "--version", tool.version])
+        .args(["--features", tool.features, "--root"])
+        .arg(&root)
+        .arg("--target-dir")
+        .arg(root.join("target"))
+        // Away from the clone: its .cargo/config.toml is for the product.
+        .current_dir(&root);
+    if !tool.measured {
+        // It is used for seconds; half the time to build it counts for more.
+        cargo
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"),
-    )?;
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    }
+    steps::run(&mut cargo)?;
     let _ = std::fs::remove_dir_all(root.join("target"));
     Ok(())
 }

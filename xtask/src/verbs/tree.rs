@@ -12,7 +12,6 @@ pub(crate) struct Arguments {
     packages: Vec<String>,
 }
 
-#[expect(clippy::print_stdout, reason = "the path is the result")]
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let packages: Vec<&str> = arguments.packages.iter().map(String::as_str).collect();
     println!("{}", trees::debian(&arguments.name, &packages)?.display());

@@ -1,0 +1,171 @@
+//! [`compute::Backend`] for containers that share this kernel.
+
+use crate::saved::Saved;
+use crate::{Child, create, delete, exec, observe, signal, start, watch};
+use compute::Backend;
+use compute::backend::{Capabilities, Event, Existing, Isolation, NewContainer, Observed, Scope};
+use compute::error::Result;
+use oci_spec::runtime::{LinuxResources, Process as ProcessSpec};
+use rustix::fd::OwnedFd;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// Whether errors of control groups that an unprivileged user meets are passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rootless {
+    /// Yes, when this is not root of the host.
+    #[default]
+    Auto,
+    /// Yes.
+    True,
+    /// No.
+    False,
+}
+
+/// What holds for all containers of one caller.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Control groups are made by systemd, and `cgroupsPath` is `slice:prefix:name`.
+    pub systemd_cgroup: bool,
+    /// See [`Rootless`].
+    pub rootless: Rootless,
+}
+
+/// Where in a container's state folder its readiness socket lies.
+pub const NOTIFY_DIR: &str = "notify";
+
+/// What a caller gives a new process beyond its spec.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// A connected stream socket that gets the terminal's master; without it, standard input and outputs are
+    /// inherited.
+    pub console: Option<OwnedFd>,
+    /// A connected stream socket that gets a descriptor of the process.
+    pub pidfd_socket: Option<OwnedFd>,
+    /// How many descriptors from 3 on the process keeps.
+    pub preserve_fds: u32,
+    /// How many of them `LISTEN_FDS` announces.
+    pub listen_fds: u32,
+    /// Enter the root by moving its mount instead of pivot_root, for hosts that run from an initial ramdisk.
+    pub no_pivot: bool,
+    /// Stay in the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// Make the folder [`NOTIFY_DIR`] in the container's state folder, for a socket that the bundle has mounted.
+    pub notify: bool,
+    /// For exec: the sub-cgroups to join, each `path` or `controller,…:path`.
+    pub exec_cgroups: Vec<String>,
+}
+
+/// The backend.
+#[derive(Debug, Default)]
+pub struct Linux {
+    config: Config,
+}
+
+impl Linux {
+    /// The backend as `config` has it.
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+
+    /// What holds for all containers.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether what an unprivileged user cannot do to control groups is passed over.
+    pub(crate) fn is_rootless(&self) -> bool {
+        match self.config.rootless {
+            Rootless::True => true,
+            Rootless::False => false,
+            Rootless::Auto => !rustix::process::geteuid().is_root() || observe::in_user_namespace(),
+        }
+    }
+}
+
+impl Backend for Linux {
+    type Options = Options;
+    type Process = Child;
+    type Saved = Saved;
+    type Stats = crate::cgroup::stats::Stats;
+
+    fn isolation(&self) -> Isolation {
+        Isolation::Process
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { pause: true, update: true, checkpoint: true }
+    }
+
+    fn plan(&self, new: &NewContainer<'_>, _: &Options) -> Result<Saved> {
+        create::plan(self, new)
+    }
+
+    fn create(
+        &self,
+        new: &NewContainer<'_>,
+        options: Options,
+        saved: &mut Saved,
+        commit: &mut dyn FnMut(&Saved) -> Result<()>,
+    ) -> Result<Child> {
+        create::create(self, new, options, saved, commit)
+    }
+
+    fn observe(&self, container: &Existing<'_, Saved>) -> Result<Observed> {
+        observe::observe(container)
+    }
+
+    fn start(&self, container: &Existing<'_, Saved>) -> Result<()> {
+        start::start(container)
+    }
+
+    fn exec(
+        &self,
+        container: &Existing<'_, Saved>,
+        process: &ProcessSpec,
+        options: Options,
+    ) -> Result<Child> {
+        exec::exec(self, container, process, options)
+    }
+
+    fn signal(&self, container: &Existing<'_, Saved>, number: i32, scope: Scope) -> Result<()> {
+        signal::signal(container, number, scope)
+    }
+
+    fn pause(&self, container: &Existing<'_, Saved>) -> Result<()> {
+        Ok(container.saved.cgroup().freeze()?)
+    }
+
+    fn resume(&self, container: &Existing<'_, Saved>) -> Result<()> {
+        Ok(container.saved.cgroup().thaw()?)
+    }
+
+    fn update(&self, container: &Existing<'_, Saved>, resources: &LinuxResources) -> Result<()> {
+        Ok(container.saved.cgroup().update(resources)?)
+    }
+
+    fn processes(&self, container: &Existing<'_, Saved>) -> Result<Vec<i32>> {
+        Ok(container.saved.cgroup().processes()?)
+    }
+
+    fn stats(&self, container: &Existing<'_, Saved>) -> Result<Self::Stats> {
+        watch::stats(container)
+    }
+
+    fn watch(
+        &self,
+        container: &Existing<'_, Saved>,
+        interval: Duration,
+        sink: &mut dyn FnMut(Event<Self::Stats>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        watch::watch(container, interval, sink)
+    }
+
+    fn kill_all(&self, container: &Existing<'_, Saved>) -> Result<()> {
+        signal::kill_all(container)
+    }
+
+    fn delete(&self, container: &Existing<'_, Saved>) -> Result<()> {
+        delete::delete(container)
+    }
+}

@@ -1,0 +1,63 @@
+//! `delete`: removes what was made for a container outside of its own processes.
+
+use crate::process::hooks::{self, DefaultEnv, Point};
+use crate::saved::Saved;
+use crate::{create, hook_state, rootfs};
+use compute::Error;
+use compute::backend::Existing;
+use oci_spec::runtime::ContainerState;
+
+/// Goes on through errors, so that one thing that cannot be removed does not keep the others.
+pub(crate) fn delete(container: &Existing<'_, Saved>) -> Result<(), Error> {
+    let saved = container.saved;
+    let mut errors = Vec::new();
+    if let Err(error) = saved.cgroup().destroy() {
+        errors.push(Error::from(error));
+    }
+    if let Some(class) = &saved.rdt
+        && let Err(error) = class.destroy()
+    {
+        errors.push(Error::from(error));
+    }
+    if saved.host_mounts
+        && let Err(error) = unmount(container)
+    {
+        errors.push(error);
+    }
+    if saved.poststop
+        && let Err(error) = poststop(container)
+    {
+        // "The runtime MUST log a warning, but continue as if the hook succeeded."
+        log::warn!("poststop hooks of {}: {error}", container.id);
+    }
+    let mut errors = errors.into_iter();
+    match errors.next() {
+        None => Ok(()),
+        Some(first) => {
+            let rest: String = errors.map(|error| format!("; {error}")).collect();
+            Err(Error::new(first.kind(), format!("{first}{rest}")))
+        }
+    }
+}
+
+/// A container in the host's mount namespace leaves its mounts there.
+fn unmount(container: &Existing<'_, Saved>) -> Result<(), Error> {
+    let spec = create::kept_spec(container.state_dir)?;
+    let request = create::rootfs_request(&spec, container.bundle, false, false, container.saved);
+    Ok(rootfs::plan(&request)?.unmount_from_host()?)
+}
+
+fn poststop(container: &Existing<'_, Saved>) -> Result<(), Error> {
+    let spec = create::kept_spec(container.state_dir)?;
+    let state =
+        hook_state::state(container.id.as_str(), container.bundle, &spec, ContainerState::Stopped, 0)?;
+    let state = hook_state::json(&state)?;
+    let list = spec.hooks().as_ref().map(|hooks| Point::Poststop.of(hooks)).unwrap_or_default();
+    for hook in list {
+        if let Err(error) = hooks::run(Point::Poststop, std::slice::from_ref(hook), &state, DefaultEnv::Empty)
+        {
+            log::warn!("{}", Error::from(error));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Signals to a container, and the end of all its processes.
+
+use crate::procfs;
+use crate::saved::{InitProcess, Saved, Stage};
+use compute::backend::{Existing, Scope};
+use compute::{Error, Kind};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::time::{Duration, Instant};
+
+/// How long killed processes may take to be gone: one in an uninterruptible wait for a dead disk never is.
+const END: Duration = Duration::from_secs(10);
+
+/// Sends a signal by number.
+pub(crate) fn signal(container: &Existing<'_, Saved>, number: i32, scope: Scope) -> Result<(), Error> {
+    let cgroup = container.saved.cgroup();
+    let kill = number == libc::SIGKILL;
+    // Without a PID namespace of its own, the end of the first process is not the end of the others.
+    if scope == Scope::All || (kill && !container.saved.own_pid_namespace) {
+        return Ok(cgroup.kill_all(number)?);
+    }
+    let not_running = || Error::new(Kind::WrongState, "container not running");
+    let init = container.saved.init.ok_or_else(not_running)?;
+    let pidfd = open(init)?.ok_or_else(not_running)?;
+    send(pidfd.as_fd(), number)?;
+    if kill && cgroup.frozen()? {
+        // On cgroup v1 a frozen process does not even die.
+        cgroup.thaw()?;
+    }
+    Ok(())
+}
+
+/// Ends every process and waits for that. Bounded, and idempotent.
+pub(crate) fn kill_all(container: &Existing<'_, Saved>) -> Result<(), Error> {
+    let deadline = Instant::now() + END;
+    let saved = container.saved;
+    let cgroup = saved.cgroup();
+    let init = match saved.init {
+        Some(init) => open(init)?,
+        None => None,
+    };
+    if let Some(pidfd) = &init {
+        send(pidfd.as_fd(), libc::SIGKILL)?;
+    }
+    // With a PID namespace that ends with init the kernel ends the rest; otherwise, or when init is not on record, what
+    // is in the control groups is the container's, once they were made ours.
+    let in_cgroup = saved.stage != Stage::Planned && !(saved.own_pid_namespace && init.is_some());
+    if in_cgroup {
+        cgroup.kill_all(libc::SIGKILL)?;
+    } else if init.is_some() && cgroup.frozen()? {
+        cgroup.thaw()?;
+    }
+    if let Some(pidfd) = &init
+        && !ended(pidfd.as_fd(), deadline)?
+    {
+        return Err(Error::new(
+            Kind::DeadlineExceeded,
+            format!("container init still running {} s after it was killed", END.as_secs()),
+        ));
+    }
+    Ok(())
+}
+
+/// Opens the very process that is on record; `None` when it is gone.
+pub(crate) fn open(init: InitProcess) -> Result<Option<OwnedFd>, Error> {
+    let pid =
+        Pid::from_raw(init.pid).ok_or_else(|| Error::new(Kind::Internal, "the record has no process id"))?;
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        // Checked after it is open: the descriptor cannot come to mean another process.
+        Ok(pidfd) => Ok(procfs::is_alive(init)?.then_some(pidfd)),
+        Err(rustix::io::Errno::SRCH) => Ok(None),
+        Err(cause) => Err(Error::io(format!("open process {}", init.pid), cause)),
+    }
+}
+
+fn send(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), Error> {
+    let sent = match Signal::from_named_raw(number) {
+        Some(signal) => pidfd_send_signal(pidfd, signal).map_err(std::io::Error::from),
+        None => crate::sys::pidfd::send_signal(pidfd, number),
+    };
+    match sent {
+        Ok(()) => Ok(()),
+        // It ended in between: for a kill that is as good, for others the caller learns it from the state.
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        Err(cause) => Err(Error::io(format!("send signal {number} to the container's init"), cause)),
+    }
+}
+
+/// Waits for the end of a process that may be no child of ours.
+fn ended(pidfd: BorrowedFd<'_>, deadline: Instant) -> Result<bool, Error> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        match poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(cause) => return Err(Error::io("wait for the container's init", cause)),
+        }
+    }
+}
