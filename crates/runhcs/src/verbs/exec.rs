@@ -5,6 +5,7 @@ use crate::backends;
 use crate::bundle;
 use crate::context::{Context, container};
 use crate::foreground::Foreground;
+use crate::terminal::Awaited;
 use crate::wiring::{Stay, Wiring};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -101,7 +102,7 @@ impl Exec {
         let supervised = self.wiring.record(&child).and_then(|()| match foreground {
             None => Ok(0),
             Some(mut foreground) => {
-                foreground.terminal = terminal.map(super::super::terminal::Awaited::attach).transpose()?;
+                foreground.terminal = terminal.map(Awaited::attach).transpose()?;
                 Ok(foreground.supervise(&mut child, pidfd.try_clone()?)?.status() as u8)
             }
         });
