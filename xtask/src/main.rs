@@ -8,6 +8,7 @@ mod project;
 mod rootfs;
 mod rules;
 mod steps;
+mod tally;
 mod verbs;
 
 use std::process::ExitCode;

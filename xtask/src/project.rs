@@ -75,19 +75,36 @@ pub(crate) fn build(package: &str, program: &str, more: &[String]) -> Result<Pat
         .with_context(|| format!("cargo build of {package} named no program {program}"))
 }
 
+/// What cargo says in a line of JSON about something it has built.
+#[derive(Deserialize)]
+struct Artifact {
+    manifest_path: PathBuf,
+    target: Target,
+    profile: Profile,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
 /// The file that a message of cargo says it has made, if that is `program`.
 fn executable(message: &str, program: &str) -> Option<PathBuf> {
-    #[derive(Deserialize)]
-    struct Artifact {
-        target: Target,
-        executable: Option<PathBuf>,
-    }
-    #[derive(Deserialize)]
-    struct Target {
-        name: String,
-    }
     let artifact: Artifact = serde_json::from_str(message).ok()?;
     artifact.executable.filter(|_| artifact.target.name == program)
+}
+
+/// The program of tests that a message of cargo says it has made: its package's manifest, its target, its file.
+pub(crate) fn test_program(message: &str) -> Option<(PathBuf, String, PathBuf)> {
+    let artifact: Artifact = serde_json::from_str(message).ok()?;
+    let file = artifact.executable.filter(|_| artifact.profile.test)?;
+    Some((artifact.manifest_path, artifact.target.name, file))
 }
 
 #[cfg(test)]
@@ -97,11 +114,16 @@ mod tests {
     #[test]
     fn only_the_program_asked_for_is_taken_from_cargos_messages() {
         let artifact = |name: &str, file: &str| {
-            format!(r#"{{"reason":"compiler-artifact","target":{{"name":"{name}"}},"executable":{file}}}"#)
+            format!(
+                r#"{{"reason":"compiler-artifact","manifest_path":"/c/Cargo.toml","target":{{"name":"{name}"}},
+                    "profile":{{"test":true}},"executable":{file}}}"#
+            )
         };
         assert_eq!(executable(&artifact("runhcs", r#""/t/runhcs""#), "runhcs"), Some("/t/runhcs".into()));
         assert_eq!(executable(&artifact("compute", "null"), "compute"), None);
         assert_eq!(executable(&artifact("manual", r#""/t/manual""#), "runhcs"), None);
+        let test = test_program(&artifact("suite", r#""/t/suite-1""#));
+        assert_eq!(test, Some(("/c/Cargo.toml".into(), "suite".to_owned(), "/t/suite-1".into())));
         assert_eq!(executable(r#"{"reason":"build-finished","success":true}"#, "runhcs"), None);
     }
 }

@@ -31,6 +31,9 @@ pub struct Config {
     pub rootless: Rootless,
 }
 
+/// Where in a container's state folder its readiness socket lies.
+pub const NOTIFY_DIR: &str = "notify";
+
 /// What a caller gives a new process beyond its spec.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -47,6 +50,8 @@ pub struct Options {
     pub no_pivot: bool,
     /// Stay in the caller's session keyring.
     pub no_new_keyring: bool,
+    /// Make the folder [`NOTIFY_DIR`] in the container's state folder, for a socket that the bundle has mounted.
+    pub notify: bool,
     /// For exec: the sub-cgroups to join, each `path` or `controller,…:path`.
     pub exec_cgroups: Vec<String>,
 }

@@ -1,6 +1,6 @@
 //! `create`: from a bundle to a container whose process waits to be started.
 
-use crate::backend::{Linux, Options};
+use crate::backend::{Linux, NOTIFY_DIR, Options};
 use crate::cgroup::{self, Cgroup, Driver, layout, rdt};
 use crate::init::{Container, Plan, Role, Slot};
 use crate::launch::{self, Assist};
@@ -127,6 +127,11 @@ pub(crate) fn create(
     commit: &mut dyn FnMut(&Saved) -> Result<(), Error>,
 ) -> Result<Child, Error> {
     keep_spec(new)?;
+    if options.notify {
+        let folder = new.state_dir.join(NOTIFY_DIR);
+        std::fs::create_dir(&folder)
+            .map_err(|cause| Error::io(format!("make {}", folder.display()), cause))?;
+    }
     let mut fds = vec![own_stdin()?];
     let (plan, filter) = describe(linux, new, &options, saved, &mut fds)?;
     let mut fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();

@@ -35,7 +35,7 @@ mod start_socket;
 pub mod sys;
 mod watch;
 
-pub use backend::{Config, Linux, Options, Rootless};
+pub use backend::{Config, Linux, NOTIFY_DIR, Options, Rootless};
 pub use child::Child;
 pub use saved::Saved;
 pub use sys::signals;

@@ -6,7 +6,7 @@ use compute::Runtime;
 use compute::record::Store;
 use linux::{Config, Linux, Rootless};
 
-pub(crate) use linux::{Options, signals};
+pub(crate) use linux::{NOTIFY_DIR, Options, signals};
 
 /// How containers are isolated.
 pub(crate) type Isolating = Linux;
@@ -16,8 +16,8 @@ pub(crate) type Engine = Runtime<Isolating>;
 
 /// If this process is to become a container's, that is done here and never returns.
 pub(crate) fn become_init() {
-    if std::env::args_os().next().is_some_and(|name| name == linux::init::ARGV0) {
-        linux::init::main();
+    if linux::init::is_init() {
+        std::process::exit(linux::init::main());
     }
 }
 

@@ -5,6 +5,7 @@
 //! once it says `READY=`, followed by the process that the manager is to watch and by a barrier (sd_notify(3)), so that
 //! the manager has read everything before we go.
 
+use crate::backends::NOTIFY_DIR;
 use compute::ContainerId;
 use oci_spec::runtime::{Mount, MountBuilder, Spec};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -55,7 +56,7 @@ impl Notify {
     /// If a service manager waits for us. The folder goes with the container's state.
     pub(crate) fn from_environment(state_dir: &Path) -> Option<Self> {
         let manager = std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty())?;
-        Some(Self { manager: manager.into(), folder: state_dir.join("notify") })
+        Some(Self { manager: manager.into(), folder: state_dir.join(NOTIFY_DIR) })
     }
 
     /// The container's folder for the socket.

@@ -10,7 +10,7 @@ pub(crate) fn check(project: &Project) -> Vec<Finding> {
 
 fn check_source(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for opening in ["[allow(", "[expect("] {
+    for opening in ["#[allow(", "#[expect(", "#![allow(", "#![expect("] {
         for (at, _) in source.code.match_indices(opening) {
             let Some(attribute) = source.code.get(at..) else { continue };
             let attribute = attribute.split("]\n").next().unwrap_or(attribute);
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn an_attribute_without_reason_is_found() {
-        let bad = "#![allow(dead_code)]\n#[expect(\n    clippy::x,\n    reason = \"y\"\n)]\nfn f() {}\n";
+        let bad = "#![allow(dead_code)]\nlet x = [allow(1)];\n#[expect(\n    clippy::x,\n    reason = \"y\"\n)]\nfn f() {}\n";
         let findings = check(&Project::of(&[("crates/a/src/lib.rs", bad)]));
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].place, "crates/a/src/lib.rs:1");

@@ -41,14 +41,13 @@ pub(crate) fn check(project: &Project) -> Vec<Finding> {
     findings
 }
 
-/// A verb is known where its module, its entry in the lifecycle, or the engine's function for it is named.
+/// A verb is known where the command line names its module and where the lifecycle's name for it is used.
 fn check_verb(project: &Project, verb: &str) -> Option<Finding> {
     let mut variant = verb.to_owned();
     if let Some(first) = variant.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    let signs =
-        [format!("verbs::{verb}"), format!("mod {verb}"), format!("Verb::{variant}"), format!("fn {verb}")];
+    let signs = [format!("verbs::{verb}"), format!("Verb::{variant}")];
     let knows = |code: &str| code.lines().any(|line| signs.iter().any(|sign| has_word(line, sign)));
     let product = project.sources.iter().filter(|source| source.is_product());
     let files: Vec<&str> =

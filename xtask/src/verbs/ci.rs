@@ -29,8 +29,17 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
         ]))
     });
     steps.step("documentation", || {
-        let arguments = ["--release", "--workspace", "--no-deps", "--document-private-items", "--quiet"];
-        steps::run(cargo("doc").args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
+        let arguments = [
+            "--release",
+            "--workspace",
+            "--all-features",
+            "--no-deps",
+            "--document-private-items",
+            "--quiet",
+        ];
+        // With private items documented, links to them lead somewhere.
+        let flags = "-D warnings -A rustdoc::private_intra_doc_links";
+        steps::run(cargo("doc").args(arguments).env("RUSTDOCFLAGS", flags))
     });
     steps.step("dependencies", deny);
     steps.step("generated files", || generate::run(&generate::Arguments { check: true }));

@@ -21,7 +21,7 @@ const LARGEST: u64 = 4 << 20;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Folder for the results
-    #[arg(long, short, default_value = "dist")]
+    #[arg(long, short, default_value = "target/dist")]
     output: PathBuf,
 }
 

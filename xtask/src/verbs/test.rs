@@ -1,24 +1,27 @@
-//! `test`: every test there is, on the program as it is shipped.
+//! `test`: every test there is, on the program as it is shipped: here, and in the test machine (`xtask::machine`),
+//! which has what this one may lack: systemd, cgroup v2 alone, and a user without privileges.
 //!
-//! A test that cannot run on this machine says so in a line that starts with `skipped:` and passes. libtest hides
-//! that line, so its output is read here: skips are listed at the end with their reasons, and in CI a skip that
-//! is not in [`ALLOWED`] is a failure, so that a missing package never turns the suite green.
+//! What can be tested nowhere is listed at the end with the reason. In CI a reason that is not in [`ALLOWED`] is a
+//! failure, so that a missing package never turns the suite green.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use xtask::trees;
+use xtask::{machine, trees};
 
 use super::setup;
 use crate::project;
+use crate::tally::Tally;
 
 /// What may be skipped in CI: part of the reason that the test gives, and why that is not CI's to change.
-const ALLOWED: [(&str, &str); 4] = [
+const ALLOWED: [(&str, &str); 5] = [
     ("CAP_SYS_RESOURCE", "containers that CI runs in seldom have it"),
-    ("cgroup v2", "on a v1 host these tests run in the test machine"),
-    ("systemd", "without systemd as PID 1 these tests run in the test machine"),
+    ("needs capability", "the same"),
     ("resctrl", "needs a processor with Intel RDT"),
+    ("the kernel offers no", "the kernel is the host's"),
+    ("no cgroup controller", "the kernel is the host's"),
 ];
 
 /// Names the Debian tree with podman, containerd and Docker to the tests of callers.
@@ -32,176 +35,166 @@ pub(crate) struct Arguments {
     /// Run only the tests of this crate
     #[arg(long, short)]
     package: Option<String>,
+    /// Leave the test machine out
+    #[arg(long)]
+    no_machine: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut tally = Tally::default();
-    let passed = cargo_test(arguments, &mut tally)?;
-    tally.report();
-    ensure!(passed, "tests failed");
+    let mut failed = Vec::new();
+    if !here(arguments, &mut tally)? {
+        failed.push("here");
+    }
+    if !arguments.no_machine && !in_machine(arguments, &mut tally)? {
+        failed.push("in the test machine");
+    }
+    let skipped = tally.skipped().count();
+    for (test, reason) in tally.skipped() {
+        eprintln!("skipped {test}: {reason}");
+    }
+    eprintln!("\n{} passed, {} failed, {skipped} skipped", tally.passed, tally.failed);
+    ensure!(failed.is_empty(), "tests failed {}", failed.join(" and "));
     if std::env::var_os("COFFERDAM_CI").is_some_and(|value| value == "1") {
-        tally.refuse_new_skips()?;
+        refuse_new_skips(&tally)?;
     }
     ensure!(tally.passed > 0, "no test ran");
     Ok(())
 }
 
-fn cargo_test(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
-    let mut cargo = project::cargo("test");
-    cargo.args(["--release", "--no-fail-fast"]);
-    match &arguments.package {
-        Some(package) => cargo.args(["--package", package]),
-        None => cargo.arg("--workspace"),
-    };
-    cargo.args(&arguments.filter).args(["--", "--show-output"]);
+/// Runs the tests on this machine; whether all passed.
+fn here(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
+    let mut cargo = cargo_test(arguments);
+    cargo.arg("--no-fail-fast").args(&arguments.filter).args(["--", "--color", "never", "--show-output"]);
     if std::env::var_os(CALLERS).is_none() && setup::is_root() {
         cargo.env(CALLERS, trees::callers()?);
     }
     let mut child = cargo.stdout(Stdio::piped()).spawn().context("run cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no stdout")?;
-    let mut reader = Reader::default();
     for line in BufReader::new(stdout).lines() {
         let line = line.context("read the output of cargo test")?;
-        if reader.read(&line, tally) {
+        if tally.read(&line) {
             eprintln!("{line}");
         }
     }
     Ok(child.wait().context("wait for cargo test")?.success())
 }
 
-#[derive(Default)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    skips: Vec<Skip>,
-}
-
-struct Skip {
-    test: String,
-    reason: String,
-}
-
-impl Tally {
-    fn report(&self) {
-        for Skip { test, reason } in &self.skips {
-            eprintln!("skipped {test}: {reason}");
-        }
-        // A skipped test passed for libtest.
-        let ran = self.passed.saturating_sub(self.skips.len() as u64);
-        eprintln!("\n{ran} passed, {} failed, {} skipped", self.failed, self.skips.len());
+/// Runs the tests of the engine and of the command line in the test machine, the latter also as an unprivileged
+/// user; whether all passed.
+fn in_machine(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
+    let programs = programs(arguments)?;
+    if programs.is_empty() {
+        return Ok(true);
     }
-
-    fn refuse_new_skips(&self) -> Result<()> {
-        let allowed = |skip: &&Skip| !ALLOWED.iter().any(|(part, _)| skip.reason.contains(part));
-        let new: Vec<&str> = self.skips.iter().filter(allowed).map(|skip| skip.test.as_str()).collect();
-        if new.is_empty() {
-            return Ok(());
-        }
-        bail!(
-            "skipped, which CI does not allow: {}; make `cargo xtask setup` install what they miss, or add the \
-             reason to ALLOWED in xtask/src/verbs/test.rs",
-            new.join(", ")
-        )
+    let runtime = project::release("runhcs", "runhcs")?;
+    let mut payload = vec![(runtime.as_path(), "runhcs")];
+    payload.extend(programs.iter().map(|program| (program.file.as_path(), program.name.as_str())));
+    let names: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
+    let script = script(&names, arguments.filter.as_deref().unwrap_or_default());
+    let outcome = machine::run(&payload, &script, machine::PATIENCE)?;
+    for line in outcome.output.lines() {
+        tally.read(line.trim_end());
     }
+    eprintln!("the test machine ran for {:.1} s", outcome.took.as_secs_f64());
+    Ok(outcome.code == 0)
 }
 
-/// Follows the output of libtest.
-#[derive(Default)]
-struct Reader {
-    /// Inside the section that repeats what passing tests have printed, and whose output it is.
-    successes: bool,
-    test: String,
-}
-
-impl Reader {
-    /// Takes in one line; whether a person wants to see it.
-    fn read(&mut self, line: &str, tally: &mut Tally) -> bool {
-        if let Some(result) = line.strip_prefix("test result: ") {
-            self.successes = false;
-            tally.passed += count(result, "passed");
-            tally.failed += count(result, "failed");
-            return true;
-        }
-        match line {
-            "successes:" => self.successes = true,
-            "failures:" => self.successes = false,
-            _ => {}
-        }
-        if !self.successes {
-            if let Some((test, reason)) = line.split_once(" ... ignored") {
-                // libtest writes ", reason", the harness of the stories " (reason)".
-                let reason = reason.trim_start_matches([',', ' ', '(']).trim_end_matches(')').to_owned();
-                let test = test.trim_start_matches("test ").trim().to_owned();
-                tally.skips.push(Skip { test, reason });
-                // Unlike the others it is not among those that passed.
-                tally.passed += 1;
-            }
-            return true;
-        }
-        if let Some(test) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
-            test.clone_into(&mut self.test);
-        } else if let Some(reason) = line.strip_prefix("skipped:") {
-            tally.skips.push(Skip { test: self.test.clone(), reason: reason.trim().to_owned() });
-        }
-        false
+/// What the machine runs: each program as root, then the stories of the command line once more as its user.
+fn script(programs: &[&str], filter: &str) -> String {
+    let mut script =
+        "export COFFERDAM_RUNTIME=/payload/runhcs COFFERDAM_BUSYBOX=/usr/bin/busybox\nfailed=0\n".to_owned();
+    let arguments = format!("--color never --show-output {filter}");
+    for program in programs {
+        script += &format!("echo; echo '== {program}'\n./{program} {arguments} || failed=1\n");
     }
+    if programs.contains(&STORIES) {
+        script += &format!(
+            "echo; echo '== {STORIES} as a user'\n\
+             runuser -u user -- env XDG_RUNTIME_DIR=/run/user/1000 \
+             DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus ./{STORIES} {arguments} || failed=1\n"
+        );
+    }
+    script + "exit $failed\n"
 }
 
-/// The number before `word` in "ok. 12 passed; 0 failed; …".
-fn count(result: &str, word: &str) -> u64 {
-    let words: Vec<&str> = result.split([' ', ';']).collect();
-    let number = words.iter().position(|found| *found == word).and_then(|at| at.checked_sub(1));
-    number.and_then(|at| words.get(at)).and_then(|number| number.parse().ok()).unwrap_or(0)
+/// The test program that plays the stories of the command line.
+const STORIES: &str = "runhcs-runtime";
+
+/// A program of tests.
+struct Program {
+    /// `CRATE-TARGET`
+    name: String,
+    file: PathBuf,
+}
+
+/// Those test programs whose tests depend on the system that they run in.
+fn programs(arguments: &Arguments) -> Result<Vec<Program>> {
+    let output = cargo_test(arguments)
+        .args(["--no-run", "--message-format=json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("run cargo test")?;
+    ensure!(output.status.success(), "cargo test --no-run: {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let tests = text.lines().filter_map(project::test_program);
+    let wanted = tests.filter(|(manifest, target, _)| match package_of(manifest) {
+        "linux" => true,
+        "runhcs" => target != "callers",
+        _ => false,
+    });
+    Ok(wanted
+        .map(|(manifest, target, file)| Program { name: format!("{}-{target}", package_of(&manifest)), file })
+        .collect())
+}
+
+fn package_of(manifest: &Path) -> &str {
+    manifest.parent().and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+fn cargo_test(arguments: &Arguments) -> Command {
+    let mut cargo = project::cargo("test");
+    cargo.args(["--release", "--all-features"]);
+    match &arguments.package {
+        Some(package) => cargo.args(["--package", package]),
+        None => cargo.arg("--workspace"),
+    };
+    cargo
+}
+
+fn refuse_new_skips(tally: &Tally) -> Result<()> {
+    let allowed = |reason: &str| ALLOWED.iter().any(|(part, _)| reason.contains(part));
+    let new: Vec<&str> =
+        tally.skipped().filter(|(_, reason)| !allowed(reason)).map(|(test, _)| test).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "skipped, which CI does not allow: {}; make `cargo xtask setup` install what they miss, or add the reason to \
+         ALLOWED in xtask/src/verbs/test.rs",
+        new.join(", ")
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OUTPUT: &str = "
-running 3 tests
-test a ... ok
-test b ... ok
-test c ... ignored, takes an hour
-test d ... FAILED
-
-successes:
-
----- b stdout ----
-some chatter
-skipped: no CAP_SYS_RESOURCE
-
-successes:
-    a
-    b
-
-failures:
-
----- d stdout ----
-skipped: this is a failure's output
-
-test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s";
-
-    fn read(output: &str) -> (Tally, Vec<&str>) {
-        let (mut reader, mut tally) = (Reader::default(), Tally::default());
-        let shown = output.lines().filter(|line| reader.read(line, &mut tally)).collect();
-        (tally, shown)
-    }
-
-    #[test]
-    fn skips_are_found_with_their_reasons() {
-        let (tally, shown) = read(OUTPUT);
-        let skips: Vec<_> =
-            tally.skips.iter().map(|skip| (skip.test.as_str(), skip.reason.as_str())).collect();
-        assert_eq!(skips, [("c", "takes an hour"), ("b", "no CAP_SYS_RESOURCE")]);
-        assert_eq!((tally.passed, tally.failed), (3, 1));
-        assert!(!shown.contains(&"some chatter") && shown.contains(&"---- d stdout ----"));
-    }
-
     #[test]
     fn ci_allows_only_the_skips_on_the_list() {
-        let (tally, _) = read(OUTPUT);
-        let refusal = tally.refuse_new_skips().unwrap_err().to_string();
-        assert!(refusal.starts_with("skipped, which CI does not allow: c; "), "{refusal}");
+        let mut tally = Tally::default();
+        tally.read("test a ... ignored (needs CAP_SYS_RESOURCE)");
+        assert!(refuse_new_skips(&tally).is_ok());
+        tally.read("test b ... ignored (crun is not installed)");
+        let refusal = refuse_new_skips(&tally).unwrap_err().to_string();
+        assert!(refusal.starts_with("skipped, which CI does not allow: b; "), "{refusal}");
+    }
+
+    #[test]
+    fn the_machine_runs_every_program_and_the_stories_twice() {
+        let script = script(&["linux-linux", STORIES], "exec");
+        assert!(script.contains("./linux-linux --color never --show-output exec || failed=1"), "{script}");
+        assert_eq!(script.matches("./runhcs-runtime").count(), 2, "{script}");
+        assert!(script.ends_with("exit $failed\n"));
     }
 }

@@ -5,7 +5,7 @@
 
 use super::dir::Dir;
 use super::error::{Error, Result};
-use super::layout::Version;
+use super::layout::{Kind, Version};
 use super::placement::{Hierarchy, Placement};
 use super::{Cgroup, delegate, systemd, v1, write};
 use oci_spec::runtime::LinuxResources;
@@ -82,15 +82,23 @@ impl Cgroup {
                 make_directory(hierarchy)?;
             }
         }
+        self.give_realtime_budget(resources)?;
+        // systemd has put it there itself, but only where cgroup2 is all there is.
+        if self.placement.unit.is_none() || self.placement.layout != Kind::V2 {
+            self.enter(pid, resources)?;
+        }
+        if let Some(owner) = self.placement.owner {
+            delegate::hand_over(self, owner)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn give_realtime_budget(&self, resources: &LinuxResources) -> Result<()> {
         if let (Some(cpu), Some((index, Version::V1))) = (resources.cpu(), self.host("cpu")) {
             let realtime = v1::realtime(cpu);
             if !realtime.is_empty() {
                 write::apply(self.dir(index)?, &realtime)?;
             }
-        }
-        self.enter(pid, resources)?;
-        if let Some(owner) = self.placement.owner {
-            delegate::hand_over(self, owner)?;
         }
         Ok(())
     }

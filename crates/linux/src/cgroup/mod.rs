@@ -11,6 +11,8 @@
 //! * [`Cgroup::prepare`]: makes the directories; refuses somebody else's. May drop a hierarchy a rootless caller
 //!   cannot write to: keep [`Cgroup::placement`] in the record afterwards, the planned one will do after a crash.
 //! * [`Cgroup::place`]: puts a new container's first process in, or has systemd do it; [`Cgroup::set`] its resources.
+//! * [`Cgroup::entrance`], [`Cgroup::join_entrance`]: the quick way, by which a process goes in by itself; see
+//!   [`Entrance`].
 //! * [`Cgroup::open`]: the same cgroups in a later process. Opens nothing until it is needed.
 //! * [`Cgroup::join`] (exec), [`Cgroup::update`], [`Cgroup::freeze`], [`Cgroup::thaw`], [`Cgroup::frozen`],
 //!   [`Cgroup::processes`], [`Cgroup::kill_all`], [`Cgroup::stats`], [`Cgroup::oom_events`], [`Cgroup::unified`] (for
@@ -23,6 +25,7 @@
 mod delegate;
 mod devices;
 mod dir;
+mod entrance;
 mod error;
 mod freezer;
 pub mod layout;
@@ -39,6 +42,7 @@ mod v1;
 mod v2;
 mod write;
 
+pub use entrance::Entrance;
 pub use error::{Error, Result};
 pub use oom::{OomEvent, OomEvents};
 pub use placement::{Driver, Hierarchy, Placement, Request, plan};

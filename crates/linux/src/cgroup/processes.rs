@@ -8,7 +8,7 @@ use super::make::write_pid;
 use crate::sys::signal;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const SIGKILL: i32 = 9;
@@ -17,6 +17,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `exec --cgroup [controllers:]path`: below the container's cgroup, for these controllers or for all.
 pub type SubCgroup = (Vec<String>, String);
+
+/// Where in one hierarchy a process goes.
+pub(super) struct Target {
+    pub(super) index: usize,
+    /// The cgroup below the container's, if it is not the container's itself.
+    pub(super) below: Option<PathBuf>,
+    /// Asked for by name, so that it must be there.
+    pub(super) explicit: bool,
+}
 
 /// Reads the values of `--cgroup`.
 pub fn parse_sub_cgroups(values: &[String]) -> Result<Vec<SubCgroup>> {
@@ -55,44 +64,58 @@ impl Cgroup {
     /// Adds a process, as exec does. Without a sub-cgroup a cgroup2 that the container has divided among cgroups of
     /// its own takes no processes any more; then the one that `init` is in is joined.
     pub fn join(&self, pid: i32, sub: &[SubCgroup], init: Option<i32>) -> Result<()> {
-        let purpose = || format!("error adding pid {pid} to cgroups");
+        self.join_each(pid, sub, init)
+            .map_err(|error| error.context(format!("error adding pid {pid} to cgroups")))
+    }
+
+    fn join_each(&self, pid: i32, sub: &[SubCgroup], init: Option<i32>) -> Result<()> {
+        let mut files = Vec::new();
+        for target in self.targets(sub)? {
+            let opened = match &target.below {
+                Some(path) => open_procs(path),
+                None => self.dir(target.index).and_then(|dir| dir.open_file("cgroup.procs", OFlags::WRONLY)),
+            };
+            match opened {
+                Ok(file) => files.push((target, file)),
+                // A hierarchy whose cgroup is gone does not keep the process from the others, as long as nobody
+                // asked for it: the container's processes are where the rest is.
+                Err(error)
+                    if error.is_errno(Errno::NOENT)
+                        && !target.explicit
+                        && self.placement.layout != Kind::V2 => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for (target, file) in files {
+            match (write_pid(&file, pid), init) {
+                (Err(Errno::BUSY | Errno::OPNOTSUPP), Some(init)) if !target.explicit => {
+                    self.join_where(target.index, init, pid)
+                }
+                (result, _) => result.map_err(|errno| self.refused(target.index, pid, errno)),
+            }?;
+        }
+        Ok(())
+    }
+
+    /// Where in each hierarchy a further process goes.
+    pub(super) fn targets(&self, sub: &[SubCgroup]) -> Result<Vec<Target>> {
         let unknown = sub.iter().flat_map(|(controllers, _)| controllers).find(|c| !self.has_controller(c));
         if let Some(controller) = unknown {
             return Err(Error::Invalid(format!("unknown controller {controller} in SubCgroupPaths")));
         }
-        let mut files = Vec::new();
-        for (index, hierarchy) in self.placement.hierarchies.iter().enumerate() {
-            let of_this = |(controllers, _): &&SubCgroup| {
+        let escapes = |path: &str| Path::new(path).components().any(|c| c == Component::ParentDir);
+        if let Some((_, path)) = sub.iter().find(|(_, path)| escapes(path)) {
+            return Err(Error::Invalid(format!("bad sub cgroup path: {path}")));
+        }
+        let target = |(index, hierarchy): (usize, &super::Hierarchy)| {
+            let entry = sub.iter().find(|(controllers, _)| {
                 controllers.is_empty() || controllers.iter().any(|c| hierarchy.controllers.contains(c))
-            };
-            let below = sub.iter().find(of_this).map_or("", |(_, path)| path.as_str());
-            if Path::new(below).components().any(|c| c == std::path::Component::ParentDir) {
-                return Err(Error::Invalid(format!("bad sub cgroup path: {below}")));
-            }
-            let below = super::layout::clean(Path::new(below));
-            let opened = if below.as_os_str().is_empty() {
-                self.dir(index).and_then(|dir| dir.open_file("cgroup.procs", OFlags::WRONLY))
-            } else {
-                open_procs(&hierarchy.path.join(below))
-            };
-            let explicit = sub.iter().any(|entry| of_this(&entry));
-            match opened {
-                Ok(file) => files.push((index, file, explicit)),
-                // A hierarchy whose cgroup is gone does not keep the process from the others, as long as nobody
-                // asked for it: the container's processes are where the rest is.
-                Err(error)
-                    if error.is_errno(Errno::NOENT) && !explicit && self.placement.layout != Kind::V2 => {}
-                Err(error) => return Err(error.context(purpose())),
-            }
-        }
-        for (index, file, explicit) in files {
-            let joined = match (write_pid(&file, pid), init) {
-                (Err(Errno::BUSY), Some(init)) if !explicit => self.join_where(index, init, pid),
-                (result, _) => result.map_err(|errno| self.refused(index, pid, errno)),
-            };
-            joined.map_err(|error| error.context(purpose()))?;
-        }
-        Ok(())
+            });
+            let below = super::layout::clean(Path::new(entry.map_or("", |(_, path)| path.as_str())));
+            let below = (!below.as_os_str().is_empty()).then(|| hierarchy.path.join(below));
+            Target { index, below, explicit: entry.is_some() }
+        };
+        Ok(self.placement.hierarchies.iter().enumerate().map(target).collect())
     }
 
     fn has_controller(&self, controller: &str) -> bool {
@@ -190,7 +213,11 @@ impl Cgroup {
         let unified = self.placement.hierarchies.iter().position(|h| h.version == Version::V2);
         let Some(index) = unified else { return Ok(false) };
         let Some(dir) = absent_as_none(self.dir(index))? else { return Ok(false) };
-        absent_as_none(dir.write("cgroup.kill", "1")).map(|killed| killed.is_some())
+        match absent_as_none(dir.write("cgroup.kill", "1")) {
+            // A threaded cgroup cannot be killed as a whole.
+            Err(error) if error.is_errno(Errno::OPNOTSUPP) => Ok(false),
+            killed => killed.map(|killed| killed.is_some()),
+        }
     }
 
     fn signal_still(&self, signal: i32) -> Result<()> {

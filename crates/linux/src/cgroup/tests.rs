@@ -423,6 +423,31 @@ fn exec_joins_all_hierarchies_or_a_part_of_one() {
 }
 
 #[test]
+fn a_thread_enters_by_itself_without_waiting() {
+    let Some(mut container) = Container::new("entrance") else { return };
+    if !container.has_v1("pids") {
+        return;
+    }
+    let entrance = container.cgroup.entrance(&LinuxResources::default()).unwrap().unwrap();
+    assert_eq!(entrance.unified().is_some(), Layout::detect().unwrap().unified().is_some());
+    let again = container.cgroup.join_entrance(&[]).unwrap();
+    assert_eq!(again.tasks().count(), entrance.tasks().count());
+    let name = unique("entrance");
+    let thread = std::thread::spawn(move || {
+        let begin = Instant::now();
+        entrance.enter().unwrap();
+        println!("entered {} hierarchies in {:?}", entrance.tasks().count(), begin.elapsed());
+        std::fs::read_to_string("/proc/thread-self/cgroup").unwrap()
+    });
+    let membership = thread.join().unwrap();
+    let inside = membership.lines().filter(|line| line.ends_with(name.to_str().unwrap())).count();
+    assert_eq!(inside, again.tasks().count(), "{membership}");
+    let error =
+        compute::Error::from(container.cgroup.join_entrance(&[(vec![], "nowhere".into())]).unwrap_err());
+    assert_eq!(error.kind(), compute::Kind::NotFound);
+}
+
+#[test]
 fn without_permission_a_container_goes_without_limits_but_not_silently() {
     let Some(mut placement) = usual("rootless") else { return };
     placement.may_go_without = true;

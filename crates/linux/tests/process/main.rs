@@ -147,7 +147,10 @@ pub(crate) fn become_container_keeping(spec: &Spec, kept: Vec<OwnedFd>) -> ! {
         .and_then(|()| process::after_root(&plan, None, None))
         .and_then(|()| process::rlimits::apply(None, &plan.rlimits))
         .and_then(|()| process::settle(&plan, None, 3, &keep, &mut { no_listener }));
-    let error = settled.map_or_else(|error| error, |image| process::become_program(&image, kept));
+    let error = settled.map_or_else(
+        |error| error,
+        |image| process::become_program(&plan, &image, kept, &mut { no_listener }),
+    );
     println!("{}", compute::Error::from(error));
     std::process::exit(0);
 }

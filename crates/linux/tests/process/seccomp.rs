@@ -14,6 +14,7 @@ use std::time::Instant;
 pub(crate) fn stories() -> Vec<Story> {
     vec![
         Story("every_action_does_what_it_says", actions, actions_inside),
+        Story(OWN_CALLS, own_calls, own_calls_inside),
         Story("a_system_call_newer_than_the_profile_is_unknown", newer, newer_inside),
         Story("whoever_listens_answers_a_notification", notification, notification_inside),
         Story("a_compiled_filter_is_found_again", cached, || {}),
@@ -60,6 +61,26 @@ fn actions_inside() {
     let mut rule: Value = serde_json::from_str(&std::env::var("RULE").unwrap()).unwrap();
     rule["names"] = json!(["mkdir", "no_such_call_in_any_kernel"]);
     become_container(&spec("mkdir /tmp 2>&1; echo status $?", filter(json!([rule]))));
+}
+
+const OWN_CALLS: &str = "a_profile_need_not_allow_what_init_does";
+
+/// With no_new_privs and without: the filter is loaded late and early.
+fn own_calls() -> Told {
+    for no_new_privileges in ["true", "false"] {
+        let mut command = inside(OWN_CALLS, &[]);
+        command.env("NO_NEW_PRIVILEGES", no_new_privileges);
+        assert_eq!(told(command), "fine\n");
+    }
+    Told::True
+}
+
+fn own_calls_inside() {
+    let no_new_privileges = std::env::var("NO_NEW_PRIVILEGES").unwrap() == "true";
+    let calls = ["close_range", "openat2", "seccomp", "socket", "sendmsg"];
+    let mut more = filter(json!([{"names": calls, "action": "SCMP_ACT_KILL_PROCESS"}]));
+    more["process"] = json!({"noNewPrivileges": no_new_privileges});
+    become_container(&spec("echo fine", more));
 }
 
 const NEWER: &str = "a_system_call_newer_than_the_profile_is_unknown";
@@ -146,7 +167,7 @@ fn notification_inside() {
         seccomp::notify::send(&listener, fd.as_fd(), pid, state.clone())
     })
     .unwrap();
-    panic!("{}", process::become_program(&image, Vec::new()));
+    panic!("{}", process::become_program(&plan, &image, Vec::new(), &mut |_| Ok(())));
 }
 
 fn cached() -> Told {

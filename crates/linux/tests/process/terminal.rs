@@ -90,7 +90,7 @@ fn terminal_inside() {
     process::before_root(&plan).unwrap();
     process::after_root(&plan, None, Some(socket.as_fd())).unwrap();
     let image = process::settle(&plan, None, 3, &[], &mut |_| Ok(())).unwrap();
-    panic!("{}", process::become_program(&image, Vec::new()));
+    panic!("{}", process::become_program(&plan, &image, Vec::new(), &mut |_| Ok(())));
 }
 
 const FAKE: &str = "a_devpts_that_is_none_is_refused";

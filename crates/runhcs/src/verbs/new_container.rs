@@ -89,6 +89,7 @@ impl NewContainer {
         let (mut options, terminal) = self.wiring.open(process, stay)?;
         options.no_pivot = self.no_pivot;
         options.no_new_keyring = self.no_new_keyring;
+        options.notify = notify.is_some();
         let engine = backends::engine(context)?;
         let process = engine.create(&id, &bundle, &spec, context.owner(), options)?;
         Ok(Created { id, engine, process, terminal, notify })

@@ -5,7 +5,6 @@ use crate::context::Context;
 use crate::foreground::Foreground;
 use crate::wiring::Stay;
 use clap::Args;
-use compute::backend::Process;
 use rustix::fd::OwnedFd;
 
 /// Create and run a container.

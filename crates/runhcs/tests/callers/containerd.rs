@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use crate::caller::{Caller, Container, Daemon, IMAGE, done, eventually, outcome};
+use crate::caller::{Caller, Container, IMAGE};
+use crate::command::{done, eventually, outcome};
+use crate::daemon::Daemon;
 
 pub(crate) struct Containerd {
     directory: PathBuf,

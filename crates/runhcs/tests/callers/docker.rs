@@ -7,7 +7,9 @@ use std::sync::Mutex;
 
 use anyhow::{Result, anyhow};
 
-use crate::caller::{Caller, Container, Daemon, done, eventually, outcome};
+use crate::caller::{Caller, Container};
+use crate::command::{done, eventually, outcome};
+use crate::daemon::Daemon;
 
 pub(crate) struct Docker {
     directory: PathBuf,

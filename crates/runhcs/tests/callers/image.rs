@@ -8,7 +8,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::caller::{IMAGE, done};
+use crate::caller::IMAGE;
+use crate::command::done;
 
 /// Writes the archive into `directory`; its path.
 pub(crate) fn build(directory: &Path) -> Result<PathBuf> {

@@ -9,7 +9,9 @@
 //! for machines that exist for nothing else.
 
 mod caller;
+mod command;
 mod containerd;
+mod daemon;
 mod docker;
 mod image;
 mod jail;

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::caller::{Caller, Container, done, outcome};
+use crate::caller::{Caller, Container};
+use crate::command::{done, outcome};
 
 pub(crate) struct Podman {
     directory: PathBuf,

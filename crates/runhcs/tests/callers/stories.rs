@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::caller::{Caller, Container, Volume, done, eventually, outcome};
+use crate::caller::{Caller, Container, Volume};
+use crate::command::{done, eventually, outcome};
 use crate::terminal::Terminal;
 
 /// A shell command that succeeds where the container of the health story is well.

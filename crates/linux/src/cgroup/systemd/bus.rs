@@ -57,19 +57,18 @@ impl Bus {
     }
 
     /// The peer knows from the socket who we are. To say nothing ourselves is right in a user namespace too, where
-    /// our own idea of our id is not the peer's.
+    /// our own idea of our id is not the peer's. All of it goes out at once, as systemd's own library does it: a
+    /// systemd that reads the first call together with `BEGIN` does not look at it until a second one arrives.
     fn authenticate(&mut self) -> io::Result<()> {
         self.stream.set_read_timeout(Some(ANSWER))?;
-        self.stream.write_all(b"\0AUTH EXTERNAL\r\n")?;
-        let mut answer = self.line()?;
-        if answer.starts_with("DATA") {
-            self.stream.write_all(b"DATA\r\n")?;
-            answer = self.line()?;
+        self.stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")?;
+        let asked = self.line()?;
+        // Before version 246 systemd does not ask, and answers twice.
+        let accepted = if asked.starts_with("REJECTED") { asked } else { self.line()? };
+        if accepted.starts_with("OK") {
+            return Ok(());
         }
-        if !answer.starts_with("OK") {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, answer));
-        }
-        self.stream.write_all(b"BEGIN\r\n")
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, accepted))
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -301,16 +300,12 @@ mod tests {
         let mut reader = io::BufReader::new(stream.try_clone().unwrap());
         let mut writer = stream;
         let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        assert_eq!(line, "\0AUTH EXTERNAL\r\n");
-        writer.write_all(b"DATA\r\n").unwrap();
-        line.clear();
-        reader.read_line(&mut line).unwrap();
-        assert_eq!(line, "DATA\r\n");
-        writer.write_all(b"OK 0123\r\n").unwrap();
-        line.clear();
-        reader.read_line(&mut line).unwrap();
-        assert_eq!(line, "BEGIN\r\n");
+        for expected in ["\0AUTH EXTERNAL\r\n", "DATA\r\n", "BEGIN\r\n"] {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+            assert_eq!(line, expected);
+        }
+        writer.write_all(b"DATA\r\nOK 0123\r\n").unwrap();
         for answer in answers {
             let mut header = [0; wire::FIXED_HEADER];
             reader.read_exact(&mut header).unwrap();
@@ -353,5 +348,68 @@ mod tests {
         );
         assert_eq!(compute::Classify::kind(&error), compute::Kind::AlreadyExists);
         thread.join().unwrap();
+    }
+
+    /// A real bus checks every byte of what it passes on. There is no systemd on this one, and it says so; had the
+    /// message been wrong, it would have closed the connection.
+    #[test]
+    fn a_real_bus_accepts_our_messages() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("bus");
+        let config = folder.path().join("config");
+        // Without folders of services it starts nothing for us.
+        let text = format!(
+            "<busconfig><type>session</type><listen>unix:path={}</listen><policy context='default'>\
+             <allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/><allow own='*'/></policy></busconfig>",
+            socket.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let daemon = std::process::Command::new("dbus-daemon")
+            .args(["--nofork", "--print-address", "--config-file"])
+            .arg(&config)
+            .stdout(std::process::Stdio::piped())
+            .spawn();
+        let Ok(mut daemon) = daemon else {
+            println!("skipped: dbus-daemon is not installed");
+            return;
+        };
+        let mut address = String::new();
+        io::BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        let unit = crate::cgroup::systemd::Unit::plan("c", None, false, None).unwrap();
+        let outcome = std::panic::catch_unwind(|| {
+            let mut bus = Bus::greet(UnixStream::connect(&socket).unwrap(), true).unwrap();
+            let names = bus.call_at(BUS, BUS_PATH, BUS, "ListNames", &[]).unwrap();
+            assert!(
+                matches!(&names[..], [Value::Array(_, names)] if names.contains(&BUS.into())),
+                "{names:?}"
+            );
+            let resources = serde_json::from_str(r#"{"memory":{"limit":100},"cpu":{"cpus":"0-1"}}"#).unwrap();
+            let policy = crate::cgroup::devices::Policy::of_spec(&[]).unwrap();
+            let now = crate::cgroup::systemd::Now::default();
+            let layout = crate::cgroup::layout::Kind::V2;
+            let mut properties =
+                crate::cgroup::systemd::properties::of_unit(&unit, layout, 1, &resources).unwrap();
+            let limits = crate::cgroup::systemd::properties::of_resources(
+                layout,
+                &resources,
+                Some(&policy),
+                &now,
+                257,
+            );
+            properties.extend(limits.unwrap());
+            let arguments = [
+                unit.name.as_str().into(),
+                "replace".into(),
+                Value::properties(properties),
+                Value::Array("(sa(sv))".into(), vec![]),
+            ];
+            match bus.call(MANAGER, "StartTransientUnit", &arguments) {
+                Err(Error::Systemd { name, .. }) => name,
+                other => panic!("{other:?}"),
+            }
+        });
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        assert_eq!(outcome.unwrap(), "org.freedesktop.DBus.Error.ServiceUnknown");
     }
 }

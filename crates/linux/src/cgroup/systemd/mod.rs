@@ -165,15 +165,4 @@ fn unexpected(attempted: &str, answer: &Value) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_is_the_first_number() {
-        for (text, version) in
-            [("252.39-1~deb12u1", Some(252)), ("v245.4-1.fc32", Some(245)), ("\"257", Some(257)), ("x", None)]
-        {
-            assert_eq!(parse_version(text), version, "{text}");
-        }
-    }
-}
+mod tests;
