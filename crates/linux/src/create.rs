@@ -1,7 +1,7 @@
 //! `create`: from a bundle to a container whose process waits to be started.
 
 use crate::backend::{Linux, NOTIFY_DIR, Options};
-use crate::cgroup::{self, Cgroup, Driver, layout, rdt};
+use crate::cgroup::{self, Cgroup, Driver, Entrance, layout, rdt};
 use crate::init::{Container, Plan, Role, Slot};
 use crate::launch::{self, Assist};
 use crate::namespaces::{self, Having};
@@ -266,18 +266,27 @@ struct Creation<'a, 'n> {
 }
 
 impl Creation<'_, '_> {
+    fn resources(&self) -> LinuxResources {
+        let section = self.new.spec.linux().as_ref();
+        section.and_then(|linux| linux.resources().clone()).unwrap_or_default()
+    }
+
     fn state(&self, pid: i32) -> Result<State, Error> {
         hook_state::state(self.new.id.as_str(), self.new.bundle, self.new.spec, ContainerState::Creating, pid)
     }
 }
 
 impl Assist for Creation<'_, '_> {
-    fn place(&mut self, pid: i32) -> Result<(), Error> {
-        let section = self.new.spec.linux().as_ref();
-        let none = LinuxResources::default();
-        let resources = section.and_then(|linux| linux.resources().as_ref()).unwrap_or(&none);
-        self.cgroup.place(pid, resources)?;
-        self.cgroup.set(resources)?;
+    fn entrance(&mut self) -> Result<Option<Entrance>, Error> {
+        Ok(self.cgroup.entrance(&self.resources())?)
+    }
+
+    fn place(&mut self, pid: i32, entered: bool) -> Result<(), Error> {
+        let resources = self.resources();
+        if !entered {
+            self.cgroup.place(pid, &resources)?;
+        }
+        self.cgroup.set(&resources)?;
         if let (Some(class), Some(wanted)) = (&self.saved.rdt, intel_rdt(self.new.spec)) {
             class.place(pid, wanted)?;
             class.set(wanted)?;

@@ -1,6 +1,7 @@
 //! `exec`: one more process in a container that runs.
 
 use crate::backend::{Linux, Options};
+use crate::cgroup::Entrance;
 use crate::init::{self, Answer, Lost, Namespaces, Plan, Report, Role, Slot};
 use crate::launch::{self, Assist};
 use crate::process::{affinity, rlimits};
@@ -139,14 +140,20 @@ impl Joining<'_, '_> {
 }
 
 impl Assist for Joining<'_, '_> {
-    fn place(&mut self, pid: i32) -> Result<(), Error> {
+    fn entrance(&mut self) -> Result<Option<Entrance>, Error> {
+        Ok(Some(self.container.saved.cgroup().join_entrance(self.cgroups)?))
+    }
+
+    fn place(&mut self, pid: i32, entered: bool) -> Result<(), Error> {
         let saved = self.container.saved;
         let process = Pid::from_raw(pid);
         match &self.plan.process.affinity.initial {
             Some(processors) => affinity::set(process, processors)?,
             None => affinity::reset(process),
         }
-        saved.cgroup().join(pid, self.cgroups, saved.init.map(|init| init.pid))?;
+        if !entered {
+            saved.cgroup().join(pid, self.cgroups, saved.init.map(|init| init.pid))?;
+        }
         let rdt = self.spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref());
         if let (Some(class), Some(wanted)) = (&saved.rdt, rdt) {
             class.place(pid, wanted)?;

@@ -41,11 +41,11 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use serde::de::DeserializeOwned;
 
 /// The name under which the runtime executes itself as init.
-pub const ARGV0: &str = "runhcs-init";
+pub const ARGV0: &std::ffi::CStr = c"runhcs-init";
 
 /// Whether this process was started as init. To be asked before anything else.
 pub fn is_init() -> bool {
-    std::env::args_os().next().is_some_and(|name| name == ARGV0)
+    std::env::args_os().next().is_some_and(|name| name.as_encoded_bytes() == ARGV0.to_bytes())
 }
 
 /// Runs init; returns only when it failed, with the exit code.
@@ -64,6 +64,8 @@ pub(crate) struct Runtime {
 impl Runtime {
     /// Takes the socket away from standard input, where the plan's descriptor will go.
     fn take_over_stdin() -> Result<Self, Error> {
+        // What ps shows; executed by descriptor, we would be called by its number.
+        let _ = rustix::thread::set_name(ARGV0);
         // Nobody in the container may look into us, or trace us, before we are the user's program.
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
             .map_err(|cause| Error::io("make init not dumpable", cause))?;

@@ -101,7 +101,7 @@ impl Exec {
         let supervised = self.wiring.record(&child).and_then(|()| match foreground {
             None => Ok(0),
             Some(mut foreground) => {
-                foreground.terminal = terminal.map(|terminal| terminal.attach()).transpose()?;
+                foreground.terminal = terminal.map(super::super::terminal::Awaited::attach).transpose()?;
                 Ok(foreground.supervise(&mut child, pidfd.try_clone()?)?.status() as u8)
             }
         });

@@ -46,7 +46,7 @@ impl Run {
     }
 
     fn detached(&self, created: &mut Created) -> anyhow::Result<()> {
-        let proxy = created.notify.take().map(|notify| notify.listen()).transpose()?;
+        let proxy = created.notify.take().map(super::super::notify::Notify::listen).transpose()?;
         created.engine.start(&created.id)?;
         self.new.wiring.record(&created.process)?;
         if let Some(proxy) = proxy {
@@ -56,8 +56,9 @@ impl Run {
     }
 
     fn attached(&self, created: &mut Created, mut foreground: Foreground) -> anyhow::Result<u8> {
-        foreground.notify = created.notify.take().map(|notify| notify.listen()).transpose()?;
-        foreground.terminal = created.terminal.take().map(|terminal| terminal.attach()).transpose()?;
+        foreground.notify = created.notify.take().map(super::super::notify::Notify::listen).transpose()?;
+        foreground.terminal =
+            created.terminal.take().map(super::super::terminal::Awaited::attach).transpose()?;
         created.engine.start(&created.id)?;
         self.new.wiring.record(&created.process)?;
         let pidfd: OwnedFd = created.process.pidfd().try_clone_to_owned()?;
