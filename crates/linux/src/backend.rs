@@ -2,12 +2,13 @@
 
 use crate::saved::Saved;
 use crate::{Child, create, delete, exec, observe, signal, start, watch};
-use compute::Backend;
 use compute::backend::{Capabilities, Event, Existing, Isolation, NewContainer, Observed, Scope};
 use compute::error::Result;
+use compute::{Backend, ContainerId};
 use oci_spec::runtime::{LinuxResources, Process as ProcessSpec};
 use rustix::fd::OwnedFd;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Duration;
 
 /// Whether errors of control groups that an unprivileged user meets are passed over.
@@ -73,12 +74,17 @@ impl Linux {
         &self.config
     }
 
-    /// Whether what an unprivileged user cannot do to control groups is passed over.
+    /// Whether this is an unprivileged user.
     pub(crate) fn is_rootless(&self) -> bool {
+        !rustix::process::geteuid().is_root()
+    }
+
+    /// Whether what an unprivileged user cannot do to control groups is passed over.
+    pub(crate) fn is_lenient_about_cgroups(&self) -> bool {
         match self.config.rootless {
             Rootless::True => true,
             Rootless::False => false,
-            Rootless::Auto => !rustix::process::geteuid().is_root() || observe::in_user_namespace(),
+            Rootless::Auto => self.is_rootless() || observe::in_user_namespace(),
         }
     }
 }
@@ -109,6 +115,10 @@ impl Backend for Linux {
         commit: &mut dyn FnMut(&Saved) -> Result<()>,
     ) -> Result<Child> {
         create::create(self, new, options, saved, commit)
+    }
+
+    fn recover(&self, id: &ContainerId, state_dir: &Path) -> Option<Saved> {
+        create::recover(self, id, state_dir)
     }
 
     fn observe(&self, container: &Existing<'_, Saved>) -> Result<Observed> {

@@ -10,7 +10,7 @@ use crate::process::{affinity, network, rlimits, seccomp, selinux, terminal};
 use crate::saved::{InitProcess, Saved, Stage};
 use crate::{Child, hook_state, idmap, process, procfs, rootfs, start_socket};
 use compute::backend::NewContainer;
-use compute::{Error, Kind};
+use compute::{ContainerId, Error, Kind};
 use oci_spec::runtime::{
     ContainerState, LinuxIdMapping, LinuxIntelRdt, LinuxNamespaceType, LinuxResources, Spec, State,
 };
@@ -53,7 +53,7 @@ fn cgroup_request<'a>(linux: &Linux, new: &NewContainer<'a>) -> cgroup::Request<
         id: new.id.as_str(),
         cgroups_path: section.and_then(|linux| linux.cgroups_path().as_deref()),
         driver: if linux.config().systemd_cgroup { Driver::Systemd } else { Driver::Cgroupfs },
-        rootless: linux.is_rootless(),
+        rootless: linux.is_lenient_about_cgroups(),
         annotations: new.spec.annotations().as_ref(),
         owner: delegated_to(new.spec),
     }
@@ -77,6 +77,14 @@ pub(crate) fn mappings(spec: &Spec) -> (&[LinuxIdMapping], &[LinuxIdMapping]) {
     let uids = linux.and_then(|linux| linux.uid_mappings().as_deref()).unwrap_or_default();
     let gids = linux.and_then(|linux| linux.gid_mappings().as_deref()).unwrap_or_default();
     (uids, gids)
+}
+
+/// What can be known of a container whose record cannot be read: what its kept configuration would be planned as today.
+pub(crate) fn recover(linux: &Linux, id: &ContainerId, state_dir: &Path) -> Option<Saved> {
+    let spec = kept_spec(state_dir).ok()?;
+    let mut saved = plan(linux, &NewContainer { id, bundle: state_dir, spec: &spec, state_dir }).ok()?;
+    saved.stage = Stage::Prepared;
+    Some(saved)
 }
 
 /// What the root file system's plan is made from.
@@ -132,18 +140,16 @@ pub(crate) fn create(
         std::fs::create_dir(&folder)
             .map_err(|cause| Error::io(format!("make {}", folder.display()), cause))?;
     }
-    let mut fds = vec![own_stdin()?];
-    let (plan, filter) = describe(linux, new, &options, saved, &mut fds)?;
-    let mut fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-    fds.extend(options.console.as_ref().map(AsFd::as_fd));
-
     let cgroup = Cgroup::prepare(saved.cgroup.clone())?;
     saved.cgroup = cgroup.placement().clone();
     saved.stage = Stage::Prepared;
     commit(saved)?;
+    let mut fds = vec![own_stdin()?];
+    let (plan, filter) = describe(linux, new, &options, saved, &mut fds)?;
+    let mut fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+    fds.extend(options.console.as_ref().map(AsFd::as_fd));
     let mut creation = Creation { new, plan: &plan, cgroup, saved, commit };
     let (child, _) = launch::launch(new.state_dir, &plan, &filter, &fds, &mut creation)?;
-    rlimits::apply(Pid::from_raw(child.pid()), &plan.process.rlimits)?;
     if let Some(socket) = options.pidfd_socket {
         send_pidfd(&socket, &child)?;
     }
@@ -332,6 +338,10 @@ impl Assist for Creation<'_, '_> {
             hooks::run(point, point.of(hooks), &state, DefaultEnv::Empty)?;
         }
         Ok(())
+    }
+
+    fn limit(&mut self, child: &Child) -> Result<(), Error> {
+        Ok(rlimits::apply(Pid::from_raw(child.pid()), &self.plan.process.rlimits)?)
     }
 
     fn seccomp_listener(&mut self, child: &Child, listener: i32) -> Result<(), Error> {

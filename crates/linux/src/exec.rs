@@ -58,15 +58,7 @@ pub(crate) fn exec(
     let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     let mut joining = Joining { container, plan: &plan, spec: &spec, cgroups: &cgroups };
     let (mut child, socket) = launch::launch(container.state_dir, &plan, &filter, &borrowed, &mut joining)?;
-    let limited = rlimits::apply(Pid::from_raw(child.pid()), &plan.process.rlimits).map_err(Error::from);
-    let limited = limited.and_then(|()| match &plan.process.affinity.last {
-        Some(processors) => Ok(affinity::set(Pid::from_raw(child.pid()), processors)?),
-        None => Ok(()),
-    });
-    let executed = limited
-        .and_then(|()| init::send(&socket, &Answer::Continue, &[]).map_err(Error::from))
-        .and_then(|()| until_executed(&socket, &child, &joining));
-    if let Err(error) = executed {
+    if let Err(error) = until_executed(&socket, &child, &joining) {
         child.kill_and_reap();
         return Err(error);
     }
@@ -171,6 +163,15 @@ impl Assist for Joining<'_, '_> {
 
     fn hooks(&mut self) -> Result<(), Error> {
         Err(Error::new(Kind::Internal, "an exec has no hooks"))
+    }
+
+    fn limit(&mut self, child: &Child) -> Result<(), Error> {
+        let pid = Pid::from_raw(child.pid());
+        rlimits::apply(pid, &self.plan.process.rlimits)?;
+        if let Some(processors) = &self.plan.process.affinity.last {
+            affinity::set(pid, processors)?;
+        }
+        Ok(())
     }
 
     fn seccomp_listener(&mut self, child: &Child, listener: i32) -> Result<(), Error> {

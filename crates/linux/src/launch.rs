@@ -24,6 +24,8 @@ pub(crate) trait Assist {
     fn init(&mut self, child: &Child) -> Result<Vec<OwnedFd>, Error>;
     /// Run the hooks that belong between the namespaces and the root.
     fn hooks(&mut self) -> Result<(), Error>;
+    /// Set the resource limits of the process, and the processors it ends up with.
+    fn limit(&mut self, child: &Child) -> Result<(), Error>;
     /// Hand the filter's listener to who asked for it.
     fn seccomp_listener(&mut self, child: &Child, listener: i32) -> Result<(), Error>;
 }
@@ -103,6 +105,7 @@ fn converse(socket: &UnixStream, process: &mut Child, assist: &mut dyn Assist) -
                 answer(socket, &Answer::Sources, &sources)
             })(),
             Report::Hooks => assist.hooks().and_then(|()| answer(socket, &Answer::Continue, &[])),
+            Report::Limits => assist.limit(process).and_then(|()| answer(socket, &Answer::Continue, &[])),
             Report::SeccompListener(fd) => {
                 assist.seccomp_listener(process, fd).and_then(|()| answer(socket, &Answer::Continue, &[]))
             }

@@ -60,9 +60,11 @@ fn first(
     process::after_root(process, None, console.as_ref().map(AsFd::as_fd))?;
     rootfs.finish()?;
     drop(console);
+    limit(plan, runtime)?;
     let image = settle(plan, runtime, &[runtime.socket.as_fd(), start.as_fd()])?;
     runtime.tell(&Report::Ready)?;
 
+    crate::sys::memory::drop_program_pages();
     let starter = wait_for_start(&start)?;
     starter.tell(&Report::Accepted)?;
     let started = run_hooks(
@@ -85,9 +87,17 @@ fn joining(plan: &Plan, console: Option<OwnedFd>, runtime: &Runtime) -> Result<I
     process::before_root(process)?;
     process::after_root(process, None, console.as_ref().map(AsFd::as_fd))?;
     drop(console);
+    limit(plan, runtime)?;
     let image = settle(plan, runtime, &[runtime.socket.as_fd()])?;
-    runtime.ask(&Report::Ready)?;
+    runtime.tell(&Report::Ready)?;
     Err(become_program(plan, &image, Vec::new(), runtime))
+}
+
+fn limit(plan: &Plan, runtime: &Runtime) -> Result<(), Error> {
+    if plan.process.rlimits.is_empty() && plan.process.affinity.last.is_none() {
+        return Ok(());
+    }
+    runtime.ask(&Report::Limits).map(drop)
 }
 
 fn settle(plan: &Plan, runtime: &Runtime, keep: &[BorrowedFd<'_>]) -> Result<Image, Error> {

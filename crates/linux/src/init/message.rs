@@ -82,6 +82,8 @@ pub(crate) enum Report {
     },
     /// The namespaces are there, the root is not entered: time for the runtime's hooks.
     Hooks,
+    /// This process is still root: time to set its resource limits, for which it may lack the privilege itself.
+    Limits,
     /// The filter is loaded and this descriptor of mine is its listener.
     SeccompListener(i32),
     /// Everything is done but `start`, or for an exec but the execution.

@@ -15,6 +15,8 @@
 //! | runs prestart and createRuntime hooks     | ← `Hooks` ¹      |                                                   |
 //! |                                           | `Continue` →     | createContainer hooks, enters the root, terminal, |
 //! |                                           |                  | attributes of the process                         |
+//! | sets resource limits                      | ← `Limits`       |                                                   |
+//! |                                           | `Continue` →     | becomes the user                                  |
 //! | passes the listener on                    | ← `Seccomp…` ²   |                                                   |
 //! |                                           | `Continue` →     |                                                   |
 //! | `create` returns                          | ← `Ready`        | waits for a connection on the start socket        |

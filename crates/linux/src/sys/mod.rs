@@ -4,6 +4,7 @@ pub mod bpf;
 pub(crate) mod clone;
 pub mod exec;
 pub mod keys;
+pub(crate) mod memory;
 pub(crate) mod mount;
 pub mod sched;
 pub mod seccomp;
