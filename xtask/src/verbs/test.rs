@@ -24,6 +24,9 @@ const ALLOWED: [(&str, &str); 5] = [
     ("no cgroup controller", "the kernel is the host's"),
 ];
 
+/// Names the program under test to the acceptance suite and to the tests of callers.
+const RUNTIME: &str = "COFFERDAM_RUNTIME";
+
 /// Names the Debian tree with podman, containerd and Docker to the tests of callers.
 const CALLERS: &str = "COFFERDAM_TREE";
 
@@ -65,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs the tests on this machine; whether all passed.
 fn here(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
     let mut cargo = cargo_test(arguments);
+    cargo.env(RUNTIME, project::release("runhcs", "runhcs")?);
     cargo.arg("--no-fail-fast").args(&arguments.filter).args(["--", "--color", "never", "--show-output"]);
     if std::env::var_os(CALLERS).is_none() && setup::is_root() {
         cargo.env(CALLERS, trees::callers()?);
@@ -154,7 +158,8 @@ fn package_of(manifest: &Path) -> &str {
 
 fn cargo_test(arguments: &Arguments) -> Command {
     let mut cargo = project::cargo("test");
-    cargo.args(["--release", "--all-features"]);
+    // The tests themselves in the quick profile; the program they test is the one that is shipped.
+    cargo.arg("--all-features");
     match &arguments.package {
         Some(package) => cargo.args(["--package", package]),
         None => cargo.arg("--workspace"),

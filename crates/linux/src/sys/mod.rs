@@ -5,7 +5,6 @@ pub(crate) mod clone;
 pub mod exec;
 pub mod keys;
 pub(crate) mod mount;
-pub(crate) mod pidfd;
 pub mod sched;
 pub mod seccomp;
 pub mod signal;
