@@ -6,6 +6,8 @@ use compute::Runtime;
 use compute::record::Store;
 use linux::{Config, Linux, Rootless};
 
+pub(crate) use linux::process::features as known;
+pub(crate) use linux::rootfs::known_options as known_mount_options;
 pub(crate) use linux::{NOTIFY_DIR, Options, signals};
 
 /// How containers are isolated.
