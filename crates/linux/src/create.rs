@@ -208,9 +208,9 @@ fn describe(
 /// they are compiled each time.
 pub(crate) fn filter_cache() -> Option<PathBuf> {
     let base = if rustix::process::geteuid().is_root() {
-        PathBuf::from("/run/runhcs")
+        PathBuf::from("/run/cofferdam")
     } else {
-        PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?).join("runhcs")
+        PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?).join("cofferdam")
     };
     match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&base) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => None,

@@ -67,7 +67,7 @@ fn spawn(theirs: &UnixStream, state_dir: &Path, entrance: Option<&Entrance>) -> 
             if entrance.is_some()
                 && matches!(
                     error.raw_os_error(),
-                    Some(libc::EBUSY | libc::EOPNOTSUPP | libc::E2BIG | libc::EINVAL)
+                    Some(libc::EBUSY | libc::EOPNOTSUPP | libc::E2BIG | libc::EINVAL | libc::EACCES)
                 ) =>
         {
             (start(None), false)

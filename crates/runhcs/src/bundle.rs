@@ -1,7 +1,7 @@
 //! The bundle: a folder with a `config.json`. What is wrong with it is told by file, field and line, and what is missing
 //! with how to make it.
 
-use crate::json_path;
+use crate::{json_path, zero_values};
 use compute::error::kind_of_io;
 use compute::{Classify, Kind};
 use oci_spec::runtime::{Process, Spec};
@@ -144,15 +144,23 @@ fn read(path: &Path, from: impl Read) -> Result<Vec<u8>, BundleError> {
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, BundleError> {
-    serde_json::from_slice(bytes).map_err(|cause| {
-        let path = path.to_owned();
-        let field = json_path::at(bytes, cause.line(), cause.column());
-        if field.is_empty() {
-            BundleError::Syntax { path, cause }
-        } else {
-            BundleError::Field { path, field, cause }
-        }
-    })
+    serde_json::from_slice(bytes)
+        .or_else(|cause| {
+            let amended =
+                serde_json::from_slice(bytes).ok().filter(|_| cause.is_data()).and_then(|mut document| {
+                    zero_values::fill(&mut document).then(|| serde_json::from_value(document).ok()).flatten()
+                });
+            amended.ok_or(cause)
+        })
+        .map_err(|cause| {
+            let path = path.to_owned();
+            let field = json_path::at(bytes, cause.line(), cause.column());
+            if field.is_empty() {
+                BundleError::Syntax { path, cause }
+            } else {
+                BundleError::Field { path, field, cause }
+            }
+        })
 }
 
 #[cfg(test)]

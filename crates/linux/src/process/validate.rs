@@ -91,7 +91,7 @@ fn known_version(spec: &Spec) -> Result<(), Error> {
 
 fn weights_are_weights(linux: &Linux) -> Result<(), Error> {
     let block = linux.resources().as_ref().and_then(|resources| resources.block_io().as_ref());
-    match block.and_then(|block| *block.weight()) {
+    match block.and_then(oci_spec::runtime::LinuxBlockIo::weight) {
         // 0 is not given.
         Some(weight) if weight != 0 && !(10..=1000).contains(&weight) => {
             Err(Error::invalid(format!("linux.resources.blockIO.weight: {weight} is not within 10 and 1000")))

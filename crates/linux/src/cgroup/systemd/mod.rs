@@ -114,6 +114,15 @@ pub(crate) fn stop(unit: &Unit) -> Result<()> {
     }
 }
 
+/// Adds a process to a unit that runs; for a caller who may not move it there itself, because the manager may.
+pub(crate) fn attach(unit: &Unit, pid: i32) -> Result<()> {
+    let pid = u32::try_from(pid).map_err(|_| Error::Invalid(format!("{pid} is no process id")))?;
+    let arguments =
+        [Value::from(unit.name.as_str()), Value::from(""), Value::Array("u".into(), vec![Value::U32(pid)])];
+    let attached = Bus::connect(unit.user)?.call(MANAGER, "AttachProcessesToUnit", &arguments);
+    attached.map(drop).map_err(|error| error.context(format!("attach process {pid} to unit {:?}", unit.name)))
+}
+
 fn reset(bus: &mut Bus, unit: &Unit) {
     if let Err(error) = bus.call(MANAGER, "ResetFailedUnit", &[Value::from(unit.name.as_str())]) {
         log::debug!("{}", compute::Error::from(error));
