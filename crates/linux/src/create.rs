@@ -8,7 +8,7 @@ use crate::namespaces::{self, Having};
 use crate::process::hooks::{self, DefaultEnv, Point};
 use crate::process::{affinity, network, rlimits, seccomp, selinux, terminal};
 use crate::saved::{InitProcess, Saved, Stage};
-use crate::{Child, hook_state, idmap, process, procfs, rootfs, start_socket};
+use crate::{Child, hook_state, idmap, process, procfs, rootfs, start_fifo};
 use compute::backend::NewContainer;
 use compute::{ContainerId, Error, Kind};
 use oci_spec::runtime::{
@@ -182,8 +182,9 @@ fn describe(
     let rootfs = rootfs::plan(&rootfs_request(spec, new.bundle, options.no_pivot, rootless, saved))?;
     rootfs.check()?;
     let namespaces = namespaces::plan(spec, fds)?;
-    let start = Slot(fds.len() as u32);
-    fds.push(start_socket::listen(new.state_dir)?);
+    let pipes = start_fifo::make(new.state_dir)?;
+    let (start, answer) = (Slot(fds.len() as u32), Slot(fds.len() as u32 + 1));
+    fds.extend([pipes.start, pipes.answer]);
     let list = |point: Point| spec.hooks().as_ref().map(|hooks| point.of(hooks).to_vec()).unwrap_or_default();
     let plan = Plan {
         namespaces,
@@ -199,6 +200,7 @@ fn describe(
             create_hooks: list(Point::CreateContainer),
             start_hooks: list(Point::StartContainer),
             start,
+            answer,
         })),
     };
     Ok((plan, filter))

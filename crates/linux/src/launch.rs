@@ -110,9 +110,7 @@ fn converse(socket: &UnixStream, process: &mut Child, assist: &mut dyn Assist) -
                 assist.seccomp_listener(process, fd).and_then(|()| answer(socket, &Answer::Continue, &[]))
             }
             Report::Ready if settled => return Ok(()),
-            Report::Ready | Report::Accepted => {
-                Err(Error::new(Kind::Internal, "init said something before its time"))
-            }
+            Report::Ready => Err(Error::new(Kind::Internal, "init was ready before its time")),
             Report::Failed(error) => Err(error),
         };
         answered?;

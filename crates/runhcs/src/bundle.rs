@@ -144,23 +144,26 @@ fn read(path: &Path, from: impl Read) -> Result<Vec<u8>, BundleError> {
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, BundleError> {
-    serde_json::from_slice(bytes)
-        .or_else(|cause| {
-            let amended =
-                serde_json::from_slice(bytes).ok().filter(|_| cause.is_data()).and_then(|mut document| {
-                    zero_values::fill(&mut document).then(|| serde_json::from_value(document).ok()).flatten()
-                });
-            amended.ok_or(cause)
-        })
-        .map_err(|cause| {
-            let path = path.to_owned();
-            let field = json_path::at(bytes, cause.line(), cause.column());
-            if field.is_empty() {
-                BundleError::Syntax { path, cause }
-            } else {
-                BundleError::Field { path, field, cause }
-            }
-        })
+    let parsed = serde_json::from_slice(bytes).or_else(|cause| amend(bytes).ok_or(cause));
+    parsed.map_err(|cause| {
+        let path = path.to_owned();
+        let field = json_path::at(bytes, cause.line(), cause.column());
+        if field.is_empty() {
+            BundleError::Syntax { path, cause }
+        } else {
+            BundleError::Field { path, field, cause }
+        }
+    })
+}
+
+/// Once more with what Go would have read. Through text, because reading from a value would be a second copy of all
+/// the code that reads a configuration.
+fn amend<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let mut document = serde_json::from_slice(bytes).ok()?;
+    if !zero_values::fill(&mut document) {
+        return None;
+    }
+    serde_json::from_slice(&serde_json::to_vec(&document).ok()?).ok()
 }
 
 #[cfg(test)]

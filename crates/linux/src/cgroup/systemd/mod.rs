@@ -3,7 +3,7 @@
 //!
 //! | file           | what it does                                                       |
 //! |----------------|--------------------------------------------------------------------|
-//! | [`unit`]       | names: `slice:prefix:name` → a unit, its slice, its cgroup         |
+//! | [`mod@unit`]   | names: `slice:prefix:name` → a unit, its slice, its cgroup         |
 //! | [`properties`] | resources → unit properties                                        |
 //! | [`value`]      | typed values, and the text form in which annotations give them     |
 //! | [`wire`]       | values ↔ D-Bus messages                                            |
