@@ -39,5 +39,7 @@ fn main() -> ExitCode {
     let trials = stories::all()
         .map(|story| Trial::ignorable_test(format!("{}::{}", story.area(), story.name), move || story.tell()))
         .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    world::remove_the_cgroup_of_all();
+    conclusion.exit_code()
 }

@@ -265,6 +265,13 @@ impl World {
     }
 }
 
+/// Removes the cgroup above those of all worlds, unless another run of the suite is in it.
+pub(crate) fn remove_the_cgroup_of_all() {
+    for folder in cgroups::folders(CGROUP) {
+        let _ = fs::remove_dir(folder);
+    }
+}
+
 /// Gives a tree to a user.
 pub(crate) fn give(path: &Path, uid: u32) {
     std::os::unix::fs::lchown(path, Some(uid), Some(uid)).expect("chown");
