@@ -21,6 +21,15 @@ pub(crate) fn marked(entry: &str) -> Vec<i32> {
     processes().into_iter().filter(has).collect()
 }
 
+/// Processes that write to a file below the folder: also one whose environment is already, or still, empty.
+pub(crate) fn writing_below(folder: &Path) -> Vec<i32> {
+    let does = |pid: &i32| {
+        let streams = [1, 2].map(|fd| fs::read_link(format!("/proc/{pid}/fd/{fd}")));
+        streams.iter().flatten().any(|to| to.starts_with(folder))
+    };
+    processes().into_iter().filter(does).collect()
+}
+
 /// The processes below a process.
 pub(crate) fn descendants(of: i32) -> Vec<i32> {
     let parents: BTreeMap<i32, i32> =

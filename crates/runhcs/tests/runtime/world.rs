@@ -62,6 +62,15 @@ impl World {
         self.folder.path()
     }
 
+    /// The processes of this story: containers' and runtimes', but for those of a user whom we may not look at.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        let mut processes = host::marked(&self.mark);
+        processes.extend(host::writing_below(self.dir()));
+        processes.sort_unstable();
+        processes.dedup();
+        processes
+    }
+
     /// The mark of the story's processes.
     pub(crate) fn mark(&self) -> &str {
         &self.mark
@@ -193,8 +202,8 @@ impl World {
                 left.push(format!("state of {name}"));
             }
         }
-        if !eventually(Duration::from_secs(10), || host::marked(&self.mark).is_empty()) {
-            for pid in host::marked(&self.mark) {
+        if !eventually(Duration::from_secs(10), || self.processes().is_empty()) {
+            for pid in self.processes() {
                 let name = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 left.push(format!("process {pid} {}", name.replace('\0', " ")));
                 if let Some(pid) = rustix::process::Pid::from_raw(pid) {

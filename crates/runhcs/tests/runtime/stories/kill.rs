@@ -86,8 +86,8 @@ fn kill_reaches_all_processes_without_a_pid_namespace(w: &World) {
         w.call(&["kill", "--all", &c.id, "KILL"]).run().ok();
     }
     c.wait_stopped();
-    let gone = crate::lines::eventually(crate::lines::PATIENCE, || crate::host::marked(w.mark()).is_empty());
-    assert!(gone, "still there: {:?}", crate::host::marked(w.mark()));
+    let gone = crate::lines::eventually(crate::lines::PATIENCE, || w.processes().is_empty());
+    assert!(gone, "still there: {:?}", w.processes());
 }
 
 fn all_reaches_every_process(w: &World) {

@@ -77,8 +77,7 @@ impl<'a> Victim<'a> {
         assert_eq!(deleted.code, Some(0), "killed {when}: {deleted}");
         assert!(!self.w.runtime().root.join(id).exists(), "killed {when}: the state folder is left");
         let bystander = self.bystander.pid();
-        let others =
-            || host::marked(self.w.mark()).into_iter().filter(|pid| *pid != bystander).collect::<Vec<_>>();
+        let others = || self.w.processes().into_iter().filter(|pid| *pid != bystander).collect::<Vec<_>>();
         let gone = eventually(PATIENCE, || others().is_empty());
         assert!(gone, "killed {when}: processes {:?} are left", others());
         let path = self.bundle.config["linux"]["cgroupsPath"].as_str().expect("a path");

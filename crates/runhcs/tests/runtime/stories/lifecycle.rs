@@ -103,10 +103,10 @@ fn a_stopped_container_has_no_pid(w: &World) {
 fn create_is_quick_to_return_and_leaves_no_runtime_process(w: &World) {
     let c = w.created(&w.bundle());
     let init = c.pid();
-    let marked: Vec<i32> = crate::host::marked(w.mark()).into_iter().filter(|pid| *pid != init).collect();
+    let marked: Vec<i32> = w.processes().into_iter().filter(|pid| *pid != init).collect();
     assert!(marked.is_empty(), "beside init {init} there are {marked:?}");
     c.start();
-    let marked: Vec<i32> = crate::host::marked(w.mark()).into_iter().filter(|pid| *pid != init).collect();
+    let marked: Vec<i32> = w.processes().into_iter().filter(|pid| *pid != init).collect();
     assert!(marked.is_empty(), "beside init {init} there are {marked:?}");
 }
 
