@@ -21,6 +21,7 @@ mod copy_up;
 mod devices;
 mod enter;
 mod error;
+mod external;
 mod mountinfo;
 mod mounts;
 mod options;
@@ -32,6 +33,7 @@ mod target;
 mod tests;
 
 pub use error::{DeviceRule, Error, Failure, MountRule, Refusal};
+pub use external::External;
 pub use options::known_options;
 pub use plan::{CgroupView, Hierarchy, Plan, Request, plan};
 pub use sources::open_sources;
