@@ -1,7 +1,8 @@
 //! [`compute::Backend`] for containers that share this kernel.
 
+use crate::checkpoint::{Checkpoint, Restore};
 use crate::saved::Saved;
-use crate::{Child, create, delete, exec, observe, signal, start, watch};
+use crate::{Child, checkpoint, create, delete, exec, observe, signal, start, watch};
 use compute::Backend;
 use compute::backend::{Capabilities, Event, Existing, Isolation, NewContainer, Observed, Scope};
 use compute::error::Result;
@@ -71,6 +72,23 @@ impl Linux {
     /// What holds for all containers.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Writes a container to disk, and unless it is to run on ends it. [`compute::Runtime::admitted`] says when.
+    pub fn checkpoint(&self, container: &Existing<'_, Saved>, request: Checkpoint) -> Result<()> {
+        checkpoint::checkpoint(self, container, request)
+    }
+
+    /// Makes a container of what [`checkpoint`](Self::checkpoint) wrote; see [`compute::Runtime::create_by`].
+    pub fn restore(
+        &self,
+        new: &NewContainer<'_>,
+        options: Options,
+        request: &Restore,
+        saved: &mut Saved,
+        commit: &mut dyn FnMut(&Saved) -> Result<()>,
+    ) -> Result<Child> {
+        checkpoint::restore(self, new, options, request, saved, commit)
     }
 
     /// Whether what an unprivileged user cannot do to control groups is passed over.

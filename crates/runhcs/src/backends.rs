@@ -6,6 +6,7 @@ use compute::Runtime;
 use compute::record::Store;
 use linux::{Config, Linux, Rootless};
 
+pub(crate) use linux::checkpoint::{CgroupMode, Checkpoint, Image, Restore};
 pub(crate) use linux::{NOTIFY_DIR, Options, signals};
 
 /// How containers are isolated.

@@ -13,7 +13,6 @@ use super::target::{Create, Root};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode};
 use rustix::io::Errno;
-use rustix::mount::MountPropagationFlags;
 use std::path::{Path, PathBuf};
 
 /// What masks a file.
@@ -60,11 +59,10 @@ impl Plan {
     }
 
     /// Makes the mount points that a creation would have made, and says what is to be bound on those of external mounts.
-    /// Binds on its way, because mount points can lie in what is bound: this thread must be in a mount namespace that is
-    /// given up afterwards, and have a umask of its own.
+    /// Binds on its way, because mount points can lie in what is bound: to be called
+    /// [`in_scratch_namespace`](super::in_scratch_namespace).
     pub fn make_mount_points(&self) -> Result<Vec<External>, Error> {
         rustix::process::umask(Mode::empty());
-        leave_host_alone()?;
         let root = Root::new(self.open_root()?);
         let mounter = Mounter::default();
         let maker = Maker { plan: self, root: &root, mounter: &mounter, late_readonly: Vec::new() };
@@ -121,12 +119,6 @@ impl Plan {
     }
 }
 
-/// Makes this thread's mount namespace one whose mounts the host does not get.
-fn leave_host_alone() -> Result<(), Error> {
-    let slaves = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-    Ok(rustix::mount::mount_change("/", slaves).attempted(|| "make / a slave")?)
-}
-
 fn nothing() -> rustix::io::Result<Create> {
     Ok(Create::Nothing)
 }
@@ -162,7 +154,6 @@ mod tests {
     use super::super::plan::{CgroupView, Request, plan};
     use super::*;
     use oci_spec::runtime::{LinuxBuilder, MountBuilder, RootBuilder, Spec, SpecBuilder};
-    use rustix::thread::UnshareFlags;
 
     fn mount(kind: &str, source: &Path, destination: &str) -> oci_spec::runtime::Mount {
         MountBuilder::default().typ(kind).source(source).destination(destination).build().unwrap()
@@ -204,16 +195,7 @@ mod tests {
             selinux: false,
         })
         .unwrap();
-        let external = std::thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    crate::sys::mount::unshare_fs().unwrap();
-                    crate::sys::unshare::unshare(UnshareFlags::NEWNS).unwrap();
-                    plan.make_mount_points().unwrap()
-                })
-                .join()
-                .unwrap()
-        });
+        let external = super::super::in_scratch_namespace(|| plan.make_mount_points()).unwrap();
         let keys: Vec<_> = external.iter().take(4).map(|one| one.key.to_str().unwrap()).collect();
         assert_eq!(keys, ["/dev/kept", "/real/data", "/real/data/inner", "/dev/null"]);
         assert!(!rootfs.join("dev/kept").exists() && rootfs.join("dev").is_dir());

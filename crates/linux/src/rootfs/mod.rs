@@ -27,6 +27,7 @@ mod mounts;
 mod options;
 mod plan;
 mod restrict;
+mod scratch;
 mod sources;
 mod target;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use error::{DeviceRule, Error, Failure, MountRule, Refusal};
 pub use external::External;
 pub use options::known_options;
 pub use plan::{CgroupView, Hierarchy, Plan, Request, plan};
+pub(crate) use scratch::in_scratch_namespace;
 pub use sources::open_sources;
 
 use crate::sys::mount::Change;
