@@ -7,6 +7,8 @@ use super::error::Error;
 use rustix::fs::FileType;
 use std::collections::HashSet;
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The name that runc gave it.
@@ -45,7 +47,10 @@ impl Descriptors {
         let path = image.join(FILE);
         let text = serde_json::to_vec(&self.names)
             .map_err(|cause| Error::Descriptors { path: path.clone(), cause })?;
-        fs::write(&path, text).map_err(|cause| Error::io(format!("write {}", path.display()), cause))
+        let mut file = fs::File::options();
+        file.write(true).create(true).truncate(true).mode(0o600);
+        let written = file.open(&path).and_then(|mut file| file.write_all(&text));
+        written.map_err(|cause| Error::io(format!("write {}", path.display()), cause))
     }
 }
 

@@ -104,9 +104,10 @@ pub(super) fn number(fd: &OwnedFd) -> u32 {
     fd.as_raw_fd() as u32
 }
 
-/// An image holds the memory of processes: it is its owner's alone. One folder may take several images in turn.
+/// An image holds the memory of processes: its files are their owner's alone. But they can be looked for by others, as
+/// CRIU does in the container's user namespace. One folder may take several images in turn.
 fn make(folder: &Path) -> Result<(), Error> {
-    match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder) {
+    match std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder) {
         Err(cause) if cause.kind() != ErrorKind::AlreadyExists => {
             Err(Error::io(format!("make {}", folder.display()), cause))
         }

@@ -4,6 +4,7 @@ use super::checkpoint::{Image, warn_if_not_root};
 use super::new_container::Created;
 use crate::context::{Context, container};
 use crate::foreground::Foreground;
+use crate::terminal::Awaited;
 use crate::wiring::{Stay, Wiring};
 use crate::{backends, bundle};
 use anyhow::Context as _;
@@ -96,7 +97,7 @@ impl Restore {
 }
 
 fn attached(created: &mut Created, wiring: &Wiring, mut foreground: Foreground) -> anyhow::Result<u8> {
-    foreground.terminal = created.terminal.take().map(|terminal| terminal.attach()).transpose()?;
+    foreground.terminal = created.terminal.take().map(Awaited::attach).transpose()?;
     wiring.record(&created.process)?;
     let pidfd: OwnedFd = created.process.pidfd().try_clone_to_owned()?;
     let exit = foreground.supervise(&mut created.process, pidfd)?;
