@@ -74,7 +74,7 @@ impl Plan {
                 self.external(mount, &mut found, |mount, _| Ok(mount.destination.clone()))?;
                 continue;
             }
-            if let Kind::Filesystem { .. } = &mount.kind {
+            if !matches!(mount.kind, Kind::Bind { .. } | Kind::Remount { .. }) {
                 root.target(&mount.destination, || Ok(Create::Folder))
                     .attempted(|| format!("make mountpoint {:?}", mount.destination))?;
             }
