@@ -9,6 +9,7 @@ use compute::error::Result;
 use oci_spec::runtime::{LinuxResources, Process as ProcessSpec};
 use rustix::fd::OwnedFd;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Whether errors of control groups that an unprivileged user meets are passed over.
@@ -30,6 +31,8 @@ pub struct Config {
     pub systemd_cgroup: bool,
     /// See [`Rootless`].
     pub rootless: Rootless,
+    /// The program for checkpoint and restore; `criu` along `PATH` if not given.
+    pub criu: Option<PathBuf>,
 }
 
 /// Where in a container's state folder its readiness socket lies.
@@ -89,6 +92,11 @@ impl Linux {
         commit: &mut dyn FnMut(&Saved) -> Result<()>,
     ) -> Result<Child> {
         checkpoint::restore(self, new, options, request, saved, commit)
+    }
+
+    /// The program for checkpoint and restore.
+    pub(crate) fn criu(&self) -> &Path {
+        self.config.criu.as_deref().unwrap_or(Path::new("criu"))
     }
 
     /// Whether what an unprivileged user cannot do to control groups is passed over.

@@ -32,6 +32,7 @@ pub(crate) fn engine(context: &Context) -> anyhow::Result<Engine> {
             other => bail!("invalid value {other:?} for --rootless: 'true', 'false' or 'auto' are possible"),
         },
     };
-    let config = Config { systemd_cgroup: context.globals.systemd_cgroup, rootless };
+    let globals = &context.globals;
+    let config = Config { systemd_cgroup: globals.systemd_cgroup, rootless, criu: globals.criu.clone() };
     Ok(Runtime::new(Linux::new(config), Store::new(&context.root)))
 }

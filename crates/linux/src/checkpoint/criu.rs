@@ -51,12 +51,16 @@ pub(super) struct Notice {
 
 impl Criu {
     /// Starts it, in the namespaces of this thread. It has `descriptors` under the numbers that they have here.
-    pub(super) fn start(streams: Streams, descriptors: &[BorrowedFd<'_>]) -> Result<Self, Error> {
+    pub(super) fn start(
+        program: &Path,
+        streams: Streams,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<Self, Error> {
         let failed = |cause: rustix::io::Errno| Error::io("make a socket to criu", cause);
         let (socket, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(failed)?;
-        let mut command = Command::new("criu");
+        let mut command = Command::new(program);
         command.arg("swrk").arg(theirs.as_raw_fd().to_string());
         if streams == Streams::Null {
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -65,7 +69,7 @@ impl Criu {
         kept.extend_from_slice(descriptors);
         sys::exec::keep(&mut command, &kept);
         let process = command.spawn().map_err(|cause| match cause.kind() {
-            ErrorKind::NotFound => Error::NotInstalled,
+            ErrorKind::NotFound => Error::NotInstalled(program.to_owned()),
             _ => Error::io("start criu", cause),
         })?;
         Ok(Self { process, socket })
@@ -181,8 +185,8 @@ fn failure(verb: Verb, response: &Response, log: &Path) -> Error {
 }
 
 /// What this CRIU can do on this kernel.
-pub(super) fn features() -> Result<Features, Error> {
-    let criu = Criu::start(Streams::Null, &[])?;
+pub(super) fn features(program: &Path) -> Result<Features, Error> {
+    let criu = Criu::start(program, Streams::Null, &[])?;
     let nowhere = Path::new("");
     criu.ask(Verb::FeatureCheck, &rpc::feature_check(), nowhere, &mut |_| Ok::<(), Error>(()))
 }

@@ -32,8 +32,11 @@ pub(crate) fn checkpoint(
     let init = container.saved.init;
     let pid = init.ok_or_else(|| compute::Error::new(Kind::Internal, "no init is on record"))?.pid;
     let spec = create::kept_spec(container.state_dir)?;
-    check(&request)?;
+    check(linux, &request)?;
     let folders = Folders::make(&request.image, "dump.log")?;
+    if let Some(parent) = &request.parent {
+        request.image.check_parent(parent)?;
+    }
     let mut opts = folders.options(&request.image, &spec);
     describe(&mut opts, &request, pid);
     if let Some(freezer) = container.saved.cgroup().freezer_path() {
@@ -58,7 +61,7 @@ pub(crate) fn checkpoint(
     }
     let verb = if request.pre_dump { Verb::PreDump } else { Verb::Dump };
     let descriptors: Vec<BorrowedFd<'_>> = folders.descriptors().collect();
-    let criu = Criu::start(Streams::Null, &descriptors)?;
+    let criu = Criu::start(linux.criu(), Streams::Null, &descriptors)?;
     criu.ask(verb, &rpc::request(verb, &opts), &folders.log, &mut |notice| {
         tell_ready(&notice, &mut request.status);
         Ok::<(), Error>(())
@@ -71,11 +74,11 @@ pub(crate) fn checkpoint(
 }
 
 /// What depends on the kernel and on CRIU's release is refused before a process is touched.
-fn check(request: &Checkpoint) -> Result<(), Error> {
+fn check(linux: &Linux, request: &Checkpoint) -> Result<(), Error> {
     if !request.pre_dump && !request.image.lazy_pages {
         return Ok(());
     }
-    let features = criu::features()?;
+    let features = criu::features(linux.criu())?;
     if request.pre_dump && !features.mem_track {
         return Err(Error::Missing("MemTrack"));
     }

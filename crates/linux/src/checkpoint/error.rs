@@ -9,8 +9,8 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such program.
-    #[error("CRIU is not installed: there is no program criu in $PATH (see https://criu.org)")]
-    NotInstalled,
+    #[error("CRIU is not installed: there is no program {} (see https://criu.org)", .0.display())]
+    NotInstalled(PathBuf),
     /// This CRIU, or this kernel, cannot do it.
     #[error("criu is missing features: [{0}]")]
     Missing(&'static str),
@@ -76,7 +76,7 @@ impl Error {
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
-            Error::NotInstalled | Error::Missing(_) | Error::Namespace(_) => Kind::Unsupported,
+            Error::NotInstalled(_) | Error::Missing(_) | Error::Namespace(_) => Kind::Unsupported,
             Error::Failed { .. } | Error::Gone { .. } => Kind::Internal,
             Error::Descriptors { .. } => Kind::InvalidArgument,
             Error::NoImage { cause, .. } | Error::Io { cause, .. } => kind_of_io(cause),

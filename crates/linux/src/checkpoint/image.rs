@@ -78,6 +78,13 @@ impl Folders {
 }
 
 impl Image {
+    /// Whether the parent, which is relative to this one, is there. CRIU would write a whole image without a word.
+    pub(super) fn check_parent(&self, parent: &Path) -> Result<(), Error> {
+        let path = self.path.join(parent);
+        let attempted = || format!("look for the parent image {}", path.display());
+        std::fs::metadata(&path).map(drop).map_err(|cause| Error::io(attempted(), cause))
+    }
+
     /// Whether it is one, as far as its inventory tells.
     pub(super) fn check(&self) -> Result<(), Error> {
         std::fs::symlink_metadata(self.path.join("inventory.img")).map(drop).map_err(|cause| Error::NoImage {

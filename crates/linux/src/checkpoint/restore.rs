@@ -51,7 +51,7 @@ pub(crate) fn restore(
         let folders = Folders::open(&request.image, "restore.log")?;
         let mut descriptors: Vec<BorrowedFd<'_>> = folders.descriptors().collect();
         descriptors.extend(joined.external.iter().map(|(_, file)| file.as_fd()));
-        let criu = Criu::start(Streams::Ours, &descriptors)?;
+        let criu = Criu::start(linux.criu(), Streams::Ours, &descriptors)?;
         Ok::<_, compute::Error>((criu, folders))
     })?;
     create::place(new.spec, &mut cgroup, saved, criu.pid())?;

@@ -104,6 +104,10 @@ impl Plan {
                     External::new(mount.destination.join(&hierarchy.name), &hierarchy.path)
                 }));
             }
+            // The host's own, bound.
+            Kind::CgroupV2 { host, namespaced: false } => {
+                found.push(External::new(mount.destination.clone(), host));
+            }
             Kind::Filesystem { .. }
             | Kind::Remount { .. }
             | Kind::CgroupV1 { .. }

@@ -424,6 +424,7 @@ fn wrong_options_are_refused(w: &World) {
         c.verb(&words).code(1).fails(text);
     };
     refused(&["--parent-path", "/absolute"], "--parent-path");
+    refused(&["--parent-path", "../nowhere"], "no such file or directory");
     refused(&["--page-server", "nowhere"], "Use --page-server ADDRESS:PORT to specify page server");
     refused(&["--empty-ns", "pid"], "not supported");
     assert_eq!(c.status(), "running");
