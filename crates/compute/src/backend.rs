@@ -145,6 +145,9 @@ pub trait Backend {
         commit: &mut dyn FnMut(&Self::Saved) -> Result<()>,
     ) -> Result<Self::Process>;
 
+    /// What can be known of a container whose record cannot be read, from what lies in its folder: enough to end and
+    /// remove it by force.
+    fn recover(&self, id: &ContainerId, state_dir: &Path) -> Option<Self::Saved>;
     /// Looks at the world: what is it now? Works on whatever a cut-off creation left.
     fn observe(&self, container: &Existing<'_, Self::Saved>) -> Result<Observed>;
     /// Lets a created container's process run; returns when the user's program has been executed.

@@ -1,7 +1,7 @@
-//! What a container is, on any system: its [id](id), its [lifecycle](lifecycle), its [record on disk](record), the
-//! [errors](error) its verbs end in, and the [`Backend`](backend::Backend) that makes it real.
+//! What a container is, on any system: its [id], its [lifecycle], its [record on disk](mod@record), the
+//! [errors](mod@error) its verbs end in, and the [`Backend`] that makes it real.
 //!
-//! [`Runtime`](runtime::Runtime) ties these together and is what the command line and the shim call: it reads the
+//! [`Runtime`] ties these together and is what the command line and the shim call: it reads the
 //! record, asks the lifecycle table, calls the backend and writes the record, so that no two callers can disagree
 //! about a state.
 //!

@@ -287,11 +287,31 @@ impl Locked {
 
 /// The record goes last but the folder: a deletion that is cut off before can be repeated from the record.
 fn remove(dir: &Path) -> io::Result<()> {
-    let ignore_missing = |result: io::Result<()>| match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+    // A folder that nothing was put in yet needs no descriptor to be listed; there may be none to be had.
+    if !dir.join(RECORD).exists() {
+        for file in [TEMPORARY, LOCK] {
+            ignore_missing(fs::remove_file(dir.join(file)))?;
+        }
+        if ignore_missing(fs::remove_dir(dir)).is_ok() {
+            return Ok(());
+        }
+    }
+    loop {
+        empty(dir)?;
+        match ignore_missing(fs::remove_dir(dir)) {
+            // Somebody who waits to delete it too has just made the lock file again.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            other => return other,
+        }
+    }
+}
+
+fn empty(dir: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
     };
-    for entry in fs::read_dir(dir)? {
+    for entry in entries {
         let entry = entry?;
         if entry.file_name() == RECORD {
             continue;
@@ -301,8 +321,14 @@ fn remove(dir: &Path) -> io::Result<()> {
             if entry.file_type()?.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         ignore_missing(removed)?;
     }
-    ignore_missing(fs::remove_file(dir.join(RECORD)))?;
-    ignore_missing(fs::remove_dir(dir))
+    ignore_missing(fs::remove_file(dir.join(RECORD)))
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 /// Folders and files of the store are private to its user on systems whose standard library can say so.

@@ -216,6 +216,14 @@ impl<B: Backend> Runtime<B> {
             Ok(record) => record,
             // A folder without a record: nothing was made yet, or all is gone already.
             Err(error) if error.kind() == Kind::NotFound && force => return locked.remove(),
+            // A damaged one: somebody wrote to it. What can be found out is enough to end it by force.
+            Err(error) if force && error.kind() == Kind::Internal => {
+                let Some(saved) = self.backend.recover(id, &state_dir) else { return Err(error) };
+                let existing = Existing { id, bundle: &state_dir, state_dir: &state_dir, saved: &saved };
+                self.backend.kill_all(&existing)?;
+                self.backend.delete(&existing)?;
+                return locked.remove();
+            }
             Err(error) => return Err(error),
         };
         let existing = Existing { id, bundle: &record.bundle, state_dir: &state_dir, saved: &record.backend };

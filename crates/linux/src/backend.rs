@@ -3,9 +3,9 @@
 use crate::checkpoint::{Checkpoint, Restore};
 use crate::saved::Saved;
 use crate::{Child, checkpoint, create, delete, exec, observe, signal, start, watch};
-use compute::Backend;
 use compute::backend::{Capabilities, Event, Existing, Isolation, NewContainer, Observed, Scope};
 use compute::error::Result;
+use compute::{Backend, ContainerId};
 use oci_spec::runtime::{LinuxResources, Process as ProcessSpec};
 use rustix::fd::OwnedFd;
 use std::ops::ControlFlow;
@@ -99,12 +99,17 @@ impl Linux {
         self.config.criu.as_deref().unwrap_or(Path::new("criu"))
     }
 
-    /// Whether what an unprivileged user cannot do to control groups is passed over.
+    /// Whether this is an unprivileged user.
     pub(crate) fn is_rootless(&self) -> bool {
+        !rustix::process::geteuid().is_root()
+    }
+
+    /// Whether what an unprivileged user cannot do to control groups is passed over.
+    pub(crate) fn is_lenient_about_cgroups(&self) -> bool {
         match self.config.rootless {
             Rootless::True => true,
             Rootless::False => false,
-            Rootless::Auto => !rustix::process::geteuid().is_root() || observe::in_user_namespace(),
+            Rootless::Auto => self.is_rootless() || observe::in_user_namespace(),
         }
     }
 }
@@ -135,6 +140,10 @@ impl Backend for Linux {
         commit: &mut dyn FnMut(&Saved) -> Result<()>,
     ) -> Result<Child> {
         create::create(self, new, options, saved, commit)
+    }
+
+    fn recover(&self, id: &ContainerId, state_dir: &Path) -> Option<Saved> {
+        create::recover(self, id, state_dir)
     }
 
     fn observe(&self, container: &Existing<'_, Saved>) -> Result<Observed> {

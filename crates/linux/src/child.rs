@@ -1,5 +1,6 @@
 //! A process of a container that is this process's child.
 
+use crate::sys::clone::{NOT_ENTERED, NOT_EXECUTED};
 use compute::backend::Exit;
 use compute::{Error, Kind};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -59,6 +60,8 @@ impl Child {
                 "init was killed before it was ready (is the memory limit below what a process needs to start?)".to_owned()
             }
             Some(Exit::Signal(signal)) => format!("init was ended by signal {signal} before it was ready"),
+            Some(Exit::Code(NOT_ENTERED)) => "init could not enter its control groups".to_owned(),
+            Some(Exit::Code(NOT_EXECUTED)) => "init could not be executed (is its file system mounted noexec?)".to_owned(),
             Some(Exit::Code(code)) => format!("init exited with code {code} before it was ready"),
             None => "init went away before it was ready".to_owned(),
         };

@@ -1,16 +1,16 @@
 //! `create`: from a bundle to a container whose process waits to be started.
 
 use crate::backend::{Linux, NOTIFY_DIR, Options};
-use crate::cgroup::{self, Cgroup, Driver, layout, rdt};
+use crate::cgroup::{self, Cgroup, Driver, Entrance, layout, rdt};
 use crate::init::{Container, Plan, Role, Slot};
 use crate::launch::{self, Assist};
 use crate::namespaces::{self, Having};
 use crate::process::hooks::{self, DefaultEnv, Point};
 use crate::process::{affinity, network, rlimits, seccomp, selinux, terminal};
 use crate::saved::{InitProcess, Saved, Stage};
-use crate::{Child, hook_state, idmap, process, procfs, rootfs, start_socket};
+use crate::{Child, hook_state, idmap, process, procfs, rootfs, start_fifo};
 use compute::backend::NewContainer;
-use compute::{Error, Kind};
+use compute::{ContainerId, Error, Kind};
 use oci_spec::runtime::{
     ContainerState, LinuxIdMapping, LinuxIntelRdt, LinuxNamespaceType, LinuxResources, Spec, State,
 };
@@ -53,7 +53,7 @@ fn cgroup_request<'a>(linux: &Linux, new: &NewContainer<'a>) -> cgroup::Request<
         id: new.id.as_str(),
         cgroups_path: section.and_then(|linux| linux.cgroups_path().as_deref()),
         driver: if linux.config().systemd_cgroup { Driver::Systemd } else { Driver::Cgroupfs },
-        rootless: linux.is_rootless(),
+        rootless: linux.is_lenient_about_cgroups(),
         annotations: new.spec.annotations().as_ref(),
         owner: delegated_to(new.spec),
     }
@@ -77,6 +77,14 @@ pub(crate) fn mappings(spec: &Spec) -> (&[LinuxIdMapping], &[LinuxIdMapping]) {
     let uids = linux.and_then(|linux| linux.uid_mappings().as_deref()).unwrap_or_default();
     let gids = linux.and_then(|linux| linux.gid_mappings().as_deref()).unwrap_or_default();
     (uids, gids)
+}
+
+/// What can be known of a container whose record cannot be read: what its kept configuration would be planned as today.
+pub(crate) fn recover(linux: &Linux, id: &ContainerId, state_dir: &Path) -> Option<Saved> {
+    let spec = kept_spec(state_dir).ok()?;
+    let mut saved = plan(linux, &NewContainer { id, bundle: state_dir, spec: &spec, state_dir }).ok()?;
+    saved.stage = Stage::Prepared;
+    Some(saved)
 }
 
 /// What the root file system's plan is made from.
@@ -132,18 +140,16 @@ pub(crate) fn create(
         std::fs::create_dir(&folder)
             .map_err(|cause| Error::io(format!("make {}", folder.display()), cause))?;
     }
-    let mut fds = vec![own_stdin()?];
-    let (plan, filter) = describe(linux, new, &options, saved, &mut fds)?;
-    let mut fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-    fds.extend(options.console.as_ref().map(AsFd::as_fd));
-
     let cgroup = Cgroup::prepare(saved.cgroup.clone())?;
     saved.cgroup = cgroup.placement().clone();
     saved.stage = Stage::Prepared;
     commit(saved)?;
+    let mut fds = vec![own_stdin()?];
+    let (plan, filter) = describe(linux, new, &options, saved, &mut fds)?;
+    let mut fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+    fds.extend(options.console.as_ref().map(AsFd::as_fd));
     let mut creation = Creation { new, plan: &plan, cgroup, saved, commit };
     let (child, _) = launch::launch(new.state_dir, &plan, &filter, &fds, &mut creation)?;
-    rlimits::apply(Pid::from_raw(child.pid()), &plan.process.rlimits)?;
     if let Some(socket) = options.pidfd_socket {
         send_pidfd(&socket, &child)?;
     }
@@ -176,8 +182,9 @@ fn describe(
     let rootfs = rootfs::plan(&rootfs_request(spec, new.bundle, options.no_pivot, rootless, saved))?;
     rootfs.check()?;
     let namespaces = namespaces::plan(spec, fds)?;
-    let start = Slot(fds.len() as u32);
-    fds.push(start_socket::listen(new.state_dir)?);
+    let pipes = start_fifo::make(new.state_dir)?;
+    let (start, answer) = (Slot(fds.len() as u32), Slot(fds.len() as u32 + 1));
+    fds.extend([pipes.start, pipes.answer]);
     let list = |point: Point| spec.hooks().as_ref().map(|hooks| point.of(hooks).to_vec()).unwrap_or_default();
     let plan = Plan {
         namespaces,
@@ -193,6 +200,7 @@ fn describe(
             create_hooks: list(Point::CreateContainer),
             start_hooks: list(Point::StartContainer),
             start,
+            answer,
         })),
     };
     Ok((plan, filter))
@@ -202,9 +210,9 @@ fn describe(
 /// they are compiled each time.
 pub(crate) fn filter_cache() -> Option<PathBuf> {
     let base = if rustix::process::geteuid().is_root() {
-        PathBuf::from("/run/runhcs")
+        PathBuf::from("/run/cofferdam")
     } else {
-        PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?).join("runhcs")
+        PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR")?).join("cofferdam")
     };
     match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&base) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => None,
@@ -257,18 +265,29 @@ pub(crate) fn pass_listener(spec: &Spec, state: State, pid: i32, listener: i32) 
     Ok(seccomp::notify::send(agent, taken.as_fd(), pid, state)?)
 }
 
-/// Puts the first process of a new container into its control groups, and limits these.
-pub(crate) fn place(spec: &Spec, cgroup: &mut Cgroup, saved: &Saved, pid: i32) -> Result<(), Error> {
-    let section = spec.linux().as_ref();
-    let none = LinuxResources::default();
-    let resources = section.and_then(|linux| linux.resources().as_ref()).unwrap_or(&none);
-    cgroup.place(pid, resources)?;
-    cgroup.set(resources)?;
+/// Puts the first process of a new container into its control groups, unless it has entered them by itself, and limits
+/// these.
+pub(crate) fn place(
+    spec: &Spec,
+    cgroup: &mut Cgroup,
+    saved: &Saved,
+    pid: i32,
+    entered: bool,
+) -> Result<(), Error> {
+    let resources = resources(spec);
+    if !entered {
+        cgroup.place(pid, &resources)?;
+    }
+    cgroup.set(&resources)?;
     if let (Some(class), Some(wanted)) = (&saved.rdt, intel_rdt(spec)) {
         class.place(pid, wanted)?;
         class.set(wanted)?;
     }
     Ok(())
+}
+
+fn resources(spec: &Spec) -> LinuxResources {
+    spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default()
 }
 
 /// A container's first process, as the record has it.
@@ -305,8 +324,12 @@ impl Creation<'_, '_> {
 }
 
 impl Assist for Creation<'_, '_> {
-    fn place(&mut self, pid: i32) -> Result<(), Error> {
-        place(self.new.spec, &mut self.cgroup, self.saved, pid)
+    fn entrance(&mut self) -> Result<Option<Entrance>, Error> {
+        Ok(self.cgroup.entrance(&resources(self.new.spec))?)
+    }
+
+    fn place(&mut self, pid: i32, entered: bool) -> Result<(), Error> {
+        place(self.new.spec, &mut self.cgroup, self.saved, pid, entered)
     }
 
     fn map_user(&mut self, pid: i32) -> Result<(), Error> {
@@ -340,6 +363,10 @@ impl Assist for Creation<'_, '_> {
 
     fn hooks(&mut self) -> Result<(), Error> {
         runtime_hooks(self.new, self.saved.init.map_or(0, |init| init.pid))
+    }
+
+    fn limit(&mut self, child: &Child) -> Result<(), Error> {
+        Ok(rlimits::apply(Pid::from_raw(child.pid()), &self.plan.process.rlimits)?)
     }
 
     fn seccomp_listener(&mut self, child: &Child, listener: i32) -> Result<(), Error> {

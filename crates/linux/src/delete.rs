@@ -1,7 +1,7 @@
 //! `delete`: removes what was made for a container outside of its own processes.
 
 use crate::process::hooks::{self, DefaultEnv, Point};
-use crate::saved::Saved;
+use crate::saved::{Saved, Stage};
 use crate::{create, hook_state, rootfs};
 use compute::Error;
 use compute::backend::Existing;
@@ -11,8 +11,9 @@ use oci_spec::runtime::ContainerState;
 pub(crate) fn delete(container: &Existing<'_, Saved>) -> Result<(), Error> {
     let saved = container.saved;
     let mut errors = Vec::new();
-    if let Err(error) = saved.cgroup().destroy() {
-        errors.push(Error::from(error));
+    match saved.stage {
+        Stage::Planned => abandon(saved),
+        Stage::Prepared => errors.extend(saved.cgroup().destroy().err().map(Error::from)),
     }
     if let Some(class) = &saved.rdt
         && let Err(error) = class.destroy()
@@ -36,6 +37,19 @@ pub(crate) fn delete(container: &Existing<'_, Saved>) -> Result<(), Error> {
         Some(first) => {
             let rest: String = errors.map(|error| format!("; {error}")).collect();
             Err(Error::new(first.kind(), format!("{first}{rest}")))
+        }
+    }
+}
+
+/// A creation that was cut off may have made control groups before this was on record, or may have found somebody
+/// else's: only what is empty can be removed, and only that is.
+fn abandon(saved: &Saved) {
+    if saved.cgroup.unit.is_some() {
+        return;
+    }
+    for hierarchy in &saved.cgroup.hierarchies {
+        if let Err(cause) = rustix::fs::rmdir(&hierarchy.path) {
+            log::debug!("{} is left alone: {cause}", hierarchy.path.display());
         }
     }
 }

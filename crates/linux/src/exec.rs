@@ -1,6 +1,7 @@
 //! `exec`: one more process in a container that runs.
 
 use crate::backend::{Linux, Options};
+use crate::cgroup::Entrance;
 use crate::init::{self, Answer, Lost, Namespaces, Plan, Report, Role, Slot};
 use crate::launch::{self, Assist};
 use crate::process::{affinity, rlimits};
@@ -57,15 +58,7 @@ pub(crate) fn exec(
     let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     let mut joining = Joining { container, plan: &plan, spec: &spec, cgroups: &cgroups };
     let (mut child, socket) = launch::launch(container.state_dir, &plan, &filter, &borrowed, &mut joining)?;
-    let limited = rlimits::apply(Pid::from_raw(child.pid()), &plan.process.rlimits).map_err(Error::from);
-    let limited = limited.and_then(|()| match &plan.process.affinity.last {
-        Some(processors) => Ok(affinity::set(Pid::from_raw(child.pid()), processors)?),
-        None => Ok(()),
-    });
-    let executed = limited
-        .and_then(|()| init::send(&socket, &Answer::Continue, &[]).map_err(Error::from))
-        .and_then(|()| until_executed(&socket, &child, &joining));
-    if let Err(error) = executed {
+    if let Err(error) = until_executed(&socket, &child, &joining) {
         child.kill_and_reap();
         return Err(error);
     }
@@ -139,14 +132,20 @@ impl Joining<'_, '_> {
 }
 
 impl Assist for Joining<'_, '_> {
-    fn place(&mut self, pid: i32) -> Result<(), Error> {
+    fn entrance(&mut self) -> Result<Option<Entrance>, Error> {
+        Ok(Some(self.container.saved.cgroup().join_entrance(self.cgroups)?))
+    }
+
+    fn place(&mut self, pid: i32, entered: bool) -> Result<(), Error> {
         let saved = self.container.saved;
         let process = Pid::from_raw(pid);
         match &self.plan.process.affinity.initial {
             Some(processors) => affinity::set(process, processors)?,
             None => affinity::reset(process),
         }
-        saved.cgroup().join(pid, self.cgroups, saved.init.map(|init| init.pid))?;
+        if !entered {
+            saved.cgroup().join(pid, self.cgroups, saved.init.map(|init| init.pid))?;
+        }
         let rdt = self.spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref());
         if let (Some(class), Some(wanted)) = (&saved.rdt, rdt) {
             class.place(pid, wanted)?;
@@ -164,6 +163,15 @@ impl Assist for Joining<'_, '_> {
 
     fn hooks(&mut self) -> Result<(), Error> {
         Err(Error::new(Kind::Internal, "an exec has no hooks"))
+    }
+
+    fn limit(&mut self, child: &Child) -> Result<(), Error> {
+        let pid = Pid::from_raw(child.pid());
+        rlimits::apply(pid, &self.plan.process.rlimits)?;
+        if let Some(processors) = &self.plan.process.affinity.last {
+            affinity::set(pid, processors)?;
+        }
+        Ok(())
     }
 
     fn seccomp_listener(&mut self, child: &Child, listener: i32) -> Result<(), Error> {

@@ -33,7 +33,7 @@ mod saved;
 mod sealed;
 mod signal;
 mod start;
-mod start_socket;
+mod start_fifo;
 pub mod sys;
 mod watch;
 

@@ -1,11 +1,11 @@
 //! What is true of a container right now.
 
 use crate::saved::Saved;
-use crate::{procfs, start_socket};
+use crate::{procfs, start_fifo};
 use compute::backend::{Existing, Observed};
 use compute::{Error, Status};
 
-/// Looks at its process, its freezer and its start socket.
+/// Looks at its process, its freezer and its start pipe.
 pub(crate) fn observe(container: &Existing<'_, Saved>) -> Result<Observed, Error> {
     let stopped = Observed { status: Status::Stopped, pid: 0 };
     let Some(init) = container.saved.init else { return Ok(stopped) };
@@ -14,7 +14,7 @@ pub(crate) fn observe(container: &Existing<'_, Saved>) -> Result<Observed, Error
     }
     let status = if container.saved.cgroup().frozen()? {
         Status::Paused
-    } else if start_socket::exists(container.state_dir) {
+    } else if start_fifo::is_waited_on(container.state_dir) {
         Status::Created
     } else {
         Status::Running

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const SEALS: SealFlags =
     SealFlags::SEAL.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::WRITE);
@@ -31,9 +31,9 @@ impl Program {
         sealed_copy(source.as_fd()).map(Self)
     }
 
-    /// A path that executes it, in this process and its children.
-    pub(crate) fn path(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    /// What execveat(2) takes.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
@@ -107,6 +107,10 @@ mod tests {
     use std::fs::{File, OpenOptions};
     use std::io::{Seek, Write};
 
+    fn path(program: &Program) -> String {
+        format!("/proc/self/fd/{}", program.0.as_raw_fd())
+    }
+
     fn this_program() -> Vec<u8> {
         std::fs::read("/proc/self/exe").unwrap()
     }
@@ -115,7 +119,7 @@ mod tests {
     fn the_copy_is_whole_and_cannot_be_changed() {
         let copy = sealed_copy(File::open("/proc/self/exe").unwrap().as_fd()).unwrap();
         let program = Program(copy);
-        assert!(std::fs::read(program.path()).unwrap() == this_program());
+        assert!(std::fs::read(path(&program)).unwrap() == this_program());
         let mut file = File::from(program.0);
         file.rewind().unwrap();
         assert_eq!(file.write(b"x").unwrap_err().raw_os_error(), Some(libc::EPERM));
@@ -129,8 +133,8 @@ mod tests {
             println!("skipped: no overlay mounts here (needs root and overlayfs)");
             return;
         };
-        assert!(std::fs::read(program.path()).unwrap() == this_program());
-        let refused = OpenOptions::new().write(true).open(program.path()).unwrap_err();
+        assert!(std::fs::read(path(&program)).unwrap() == this_program());
+        let refused = OpenOptions::new().write(true).open(path(&program)).unwrap_err();
         assert!(matches!(refused.raw_os_error(), Some(libc::EROFS | libc::ETXTBSY)), "{refused}");
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::procfs;
 use crate::saved::{InitProcess, Saved, Stage};
+use crate::sys::signals;
 use compute::backend::{Existing, Scope};
 use compute::{Error, Kind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::time::{Duration, Instant};
 
 /// How long killed processes may take to be gone: one in an uninterruptible wait for a dead disk never is.
@@ -75,11 +76,7 @@ pub(crate) fn open(init: InitProcess) -> Result<Option<OwnedFd>, Error> {
 }
 
 fn send(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), Error> {
-    let sent = match Signal::from_named_raw(number) {
-        Some(signal) => pidfd_send_signal(pidfd, signal).map_err(std::io::Error::from),
-        None => crate::sys::pidfd::send_signal(pidfd, number),
-    };
-    match sent {
+    match signals::send(pidfd, number) {
         Ok(()) => Ok(()),
         // It ended in between: for a kill that is as good, for others the caller learns it from the state.
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),

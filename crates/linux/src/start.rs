@@ -3,7 +3,8 @@
 use crate::init::{self, Answer, Lost, Report};
 use crate::process::hooks::{self, DefaultEnv, Point};
 use crate::saved::Saved;
-use crate::{create, hook_state, start_socket};
+use crate::start_fifo::{self, Pipes};
+use crate::{create, hook_state};
 use compute::backend::Existing;
 use compute::lifecycle::Denied;
 use compute::{Error, Kind, Status, Verb};
@@ -14,47 +15,41 @@ pub(crate) fn start(container: &Existing<'_, Saved>) -> Result<(), Error> {
     let already = || -> Error {
         Denied { id: container.id.to_string(), status: Status::Running, verb: Verb::Start }.into()
     };
-    let Some(socket) = start_socket::connect(container.state_dir)? else {
+    let Some(pipes) = start_fifo::connect(container.state_dir)? else {
         // A starter was cut off between the start and this.
-        start_socket::remove(container.state_dir)?;
+        start_fifo::remove(container.state_dir)?;
         return Err(already());
     };
-    let mut accepted = false;
+    let started = until_executed(container, &pipes);
+    start_fifo::remove(container.state_dir)?;
+    started?;
+    poststart(container)
+}
+
+/// The stream ends with the execution, or says why there was none.
+fn until_executed(container: &Existing<'_, Saved>, pipes: &Pipes) -> Result<(), Error> {
     loop {
-        match init::receive::<Report>(&socket) {
-            Ok((Report::Accepted, _)) => accepted = true,
-            Ok((Report::SeccompListener(fd), _)) => {
-                let init =
-                    container.saved.init.ok_or_else(|| Error::new(Kind::Internal, "no init is on record"))?;
+        match init::read_plainly::<Report>(&pipes.answer) {
+            Ok(Report::SeccompListener(fd)) => {
+                let init = container.saved.init;
+                let init = init.ok_or_else(|| Error::new(Kind::Internal, "no init is on record"))?;
                 let spec = create::kept_spec(container.state_dir)?;
-                let state = hook_state::state(
-                    container.id.as_str(),
-                    container.bundle,
-                    &spec,
-                    ContainerState::Created,
-                    init.pid,
-                )?;
+                let (id, bundle) = (container.id.as_str(), container.bundle);
+                let state = hook_state::state(id, bundle, &spec, ContainerState::Created, init.pid)?;
                 create::pass_listener(&spec, state, init.pid, fd)?;
-                init::send(&socket, &Answer::Continue, &[]).map_err(Error::from)?;
+                init::write_plainly(&pipes.start, &Answer::Continue).map_err(Error::from)?;
             }
-            Ok((Report::Failed(error), _)) => {
-                start_socket::remove(container.state_dir)?;
-                return Err(error);
-            }
+            Ok(Report::Failed(error)) => return Err(error),
             Ok(_) => {
                 return Err(Error::new(
                     Kind::Internal,
                     "init said something that does not belong to a start",
                 ));
             }
-            Err(Lost::Closed) if accepted => break,
-            // Init took another starter's connection and never saw ours.
-            Err(Lost::Closed) => return Err(already()),
+            Err(Lost::Closed) => return Ok(()),
             Err(Lost::Broken(error)) => return Err(error),
         }
     }
-    start_socket::remove(container.state_dir)?;
-    poststart(container)
 }
 
 /// The specification has it that the runtime must go on when such a hook fails, runc that it must not: it stops the

@@ -173,17 +173,13 @@ fn render(given: Vec<(&Arg, Option<OsString>)>) -> Vec<OsString> {
         let mut flag = OsString::from("--");
         flag.push(arg.get_long().unwrap_or_default());
         match value {
-            Some(value) if is_switch(arg) => {
-                if value == "false" {
-                    continue;
-                }
-            }
+            Some(value) if is_switch(arg) && value == "false" => continue,
             Some(value) if value.is_empty() && !collects => continue,
-            Some(value) => {
+            Some(value) if !is_switch(arg) => {
                 flag.push("=");
                 flag.push(value);
             }
-            None => {}
+            _ => {}
         }
         flags.push(flag);
     }

@@ -7,6 +7,8 @@ use compute::record::Store;
 use linux::{Config, Linux, Rootless};
 
 pub(crate) use linux::checkpoint::{CgroupMode, Checkpoint, Image, Restore};
+pub(crate) use linux::process::features as known;
+pub(crate) use linux::rootfs::known_options as known_mount_options;
 pub(crate) use linux::{NOTIFY_DIR, Options, signals};
 
 /// How containers are isolated.

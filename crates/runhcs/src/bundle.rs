@@ -1,7 +1,7 @@
 //! The bundle: a folder with a `config.json`. What is wrong with it is told by file, field and line, and what is missing
 //! with how to make it.
 
-use crate::json_path;
+use crate::{json_path, zero_values};
 use compute::error::kind_of_io;
 use compute::{Classify, Kind};
 use oci_spec::runtime::{Process, Spec};
@@ -144,7 +144,8 @@ fn read(path: &Path, from: impl Read) -> Result<Vec<u8>, BundleError> {
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, BundleError> {
-    serde_json::from_slice(bytes).map_err(|cause| {
+    let parsed = serde_json::from_slice(bytes).or_else(|cause| amend(bytes).ok_or(cause));
+    parsed.map_err(|cause| {
         let path = path.to_owned();
         let field = json_path::at(bytes, cause.line(), cause.column());
         if field.is_empty() {
@@ -153,6 +154,16 @@ fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, BundleErro
             BundleError::Field { path, field, cause }
         }
     })
+}
+
+/// Once more with what Go would have read. Through text, because reading from a value would be a second copy of all
+/// the code that reads a configuration.
+fn amend<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let mut document = serde_json::from_slice(bytes).ok()?;
+    if !zero_values::fill(&mut document) {
+        return None;
+    }
+    serde_json::from_slice(&serde_json::to_vec(&document).ok()?).ok()
 }
 
 #[cfg(test)]

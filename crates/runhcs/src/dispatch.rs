@@ -3,7 +3,7 @@
 //! | what is wrong                         | on stdout                          | error                              | exit |
 //! |---------------------------------------|------------------------------------|------------------------------------|------|
 //! | a flag of the program                 | `Incorrect Usage.` and why, help   | why                                | 1    |
-//! | the root, the log or its format       | why, help                          | why                                | 1    |
+//! | the root, the log or its format       |                                    | why                                | 1    |
 //! | an unknown verb                       |                                    | `No help topic for 'x'`            | 3    |
 //! | a flag of the verb                    | `Incorrect Usage:` and why, help   | why                                | 1    |
 //! | the number of positionals             | `Incorrect Usage.`, help           | `<argv0>: "start" requires …`      | 1    |
@@ -49,10 +49,7 @@ fn run(program: &'static str, argv0: &str, args: &[OsString]) -> Result<u8, Fail
         print(&version::text(program))?;
         return Ok(0);
     }
-    let context = Context::open(program, globals).map_err(|error| {
-        show(&format!("{error:#}\n\n{}", program_help(program)));
-        Failure::from(error)
-    })?;
+    let context = Context::open(program, globals)?;
     let Some((name, rest)) = level.rest.split_first() else {
         print(&program_help(program))?;
         return Ok(0);

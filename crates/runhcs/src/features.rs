@@ -1,5 +1,6 @@
 //! What this runtime can do, in the form of the OCI runtime specification (features.md).
 
+use crate::backends::{known, known_mount_options};
 use crate::version;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -10,8 +11,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Features {
     oci_version_min: &'static str,
     oci_version_max: &'static str,
-    hooks: &'static [&'static str],
-    mount_options: &'static [&'static str],
+    hooks: Vec<&'static str>,
+    mount_options: Vec<&'static str>,
     linux: Linux,
     annotations: BTreeMap<&'static str, String>,
     potentially_unsafe_config_annotations: &'static [&'static str],
@@ -20,8 +21,8 @@ pub(crate) struct Features {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Linux {
-    namespaces: &'static [&'static str],
-    capabilities: &'static [&'static str],
+    namespaces: Vec<&'static str>,
+    capabilities: Vec<&'static str>,
     cgroup: Cgroup,
     seccomp: Seccomp,
     apparmor: Enabled,
@@ -46,11 +47,11 @@ struct Cgroup {
 #[serde(rename_all = "camelCase")]
 struct Seccomp {
     enabled: bool,
-    actions: &'static [&'static str],
-    operators: &'static [&'static str],
-    archs: &'static [&'static str],
-    known_flags: &'static [&'static str],
-    supported_flags: &'static [&'static str],
+    actions: Vec<&'static str>,
+    operators: Vec<&'static str>,
+    archs: Vec<&'static str>,
+    known_flags: Vec<&'static str>,
+    supported_flags: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,8 +68,8 @@ struct IntelRdt {
 
 #[derive(Debug, Serialize)]
 struct MemoryPolicy {
-    modes: &'static [&'static str],
-    flags: &'static [&'static str],
+    modes: Vec<&'static str>,
+    flags: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,100 +79,50 @@ struct MountExtensions {
 
 /// What the program of this name can do.
 pub(crate) fn of(program: &str) -> Features {
-    let annotations = BTreeMap::from([
+    let mut annotations = BTreeMap::from([
         ("org.opencontainers.runc.checkpoint.enabled", "true".to_owned()),
         ("org.opencontainers.runc.commit", version::commit().to_owned()),
         ("org.opencontainers.runc.version", version::of(program)),
     ]);
+    if let Some(version) = known::libseccomp_version() {
+        annotations.insert("io.github.seccomp.libseccomp.version", version);
+    }
     Features {
         oci_version_min: "1.0.0",
         oci_version_max: version::SPEC,
-        hooks: HOOKS,
-        mount_options: MOUNT_OPTIONS,
-        linux: Linux {
-            namespaces: &["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
-            capabilities: CAPABILITIES,
-            cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
-            seccomp: Seccomp {
-                enabled: true,
-                actions: SECCOMP_ACTIONS,
-                operators: SECCOMP_OPERATORS,
-                archs: SECCOMP_ARCHS,
-                known_flags: SECCOMP_FLAGS,
-                supported_flags: SECCOMP_FLAGS,
-            },
-            apparmor: Enabled { enabled: true },
-            selinux: Enabled { enabled: true },
-            intel_rdt: IntelRdt { enabled: true, schemata: true, monitoring: true },
-            memory_policy: MemoryPolicy { modes: MEMORY_MODES, flags: MEMORY_FLAGS },
-            mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
-            net_devices: Enabled { enabled: true },
-        },
+        hooks: known::hooks(),
+        mount_options: known_mount_options(),
+        linux: linux(),
         annotations,
         potentially_unsafe_config_annotations: &["bundle", "org.systemd.property.", "org.criu.config"],
     }
 }
 
-const HOOKS: &[&str] =
-    &["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
-
-#[rustfmt::skip]
-const MOUNT_OPTIONS: &[&str] = &[
-    "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "idmap", "iversion", "lazytime",
-    "loud", "mand", "noatime", "nodev", "nodiratime", "noexec", "noiversion", "nolazytime", "nomand", "norelatime",
-    "nostrictatime", "nosuid", "nosymfollow", "private", "ratime", "rbind", "rdev", "rdiratime", "relatime",
-    "remount", "rexec", "ridmap", "rnoatime", "rnodev", "rnodiratime", "rnoexec", "rnorelatime", "rnostrictatime",
-    "rnosuid", "rnosymfollow", "ro", "rprivate", "rrelatime", "rro", "rrw", "rshared", "rslave", "rstrictatime",
-    "rsuid", "rsymfollow", "runbindable", "rw", "shared", "silent", "slave", "strictatime", "suid", "symfollow",
-    "sync", "tmpcopyup", "unbindable",
-];
-
-/// In the kernel's order.
-#[rustfmt::skip]
-const CAPABILITIES: &[&str] = &[
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
-    "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
-];
-
-#[rustfmt::skip]
-const SECCOMP_ACTIONS: &[&str] = &[
-    "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
-    "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
-];
-
-#[rustfmt::skip]
-const SECCOMP_OPERATORS: &[&str] = &[
-    "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
-];
-
-#[rustfmt::skip]
-const SECCOMP_ARCHS: &[&str] = &[
-    "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_M68K", "SCMP_ARCH_MIPS",
-    "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32",
-    "SCMP_ARCH_PARISC", "SCMP_ARCH_PARISC64", "SCMP_ARCH_PPC", "SCMP_ARCH_PPC64", "SCMP_ARCH_PPC64LE",
-    "SCMP_ARCH_RISCV64", "SCMP_ARCH_S390", "SCMP_ARCH_S390X", "SCMP_ARCH_SH", "SCMP_ARCH_SHEB", "SCMP_ARCH_X32",
-    "SCMP_ARCH_X86", "SCMP_ARCH_X86_64",
-];
-
-#[rustfmt::skip]
-const SECCOMP_FLAGS: &[&str] = &[
-    "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC",
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
-];
-
-#[rustfmt::skip]
-const MEMORY_MODES: &[&str] = &[
-    "MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY",
-    "MPOL_WEIGHTED_INTERLEAVE",
-];
-
-#[rustfmt::skip]
-const MEMORY_FLAGS: &[&str] = &["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
+fn linux() -> Linux {
+    let yes = || Enabled { enabled: true };
+    Linux {
+        namespaces: known::namespaces(),
+        capabilities: known::capabilities(),
+        cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
+        seccomp: Seccomp {
+            enabled: true,
+            actions: known::seccomp_actions(),
+            operators: known::seccomp_operators(),
+            archs: known::seccomp_architectures(),
+            known_flags: known::seccomp_flags(),
+            supported_flags: known::seccomp_supported_flags(),
+        },
+        apparmor: yes(),
+        selinux: yes(),
+        intel_rdt: IntelRdt { enabled: true, schemata: true, monitoring: true },
+        memory_policy: MemoryPolicy {
+            modes: known::memory_policy_modes(),
+            flags: known::memory_policy_flags(),
+        },
+        mount_extensions: MountExtensions { idmap: yes() },
+        net_devices: yes(),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -182,15 +133,7 @@ mod tests {
         let text = crate::json::indented(&of("runc"), "    ").unwrap();
         assert!(text.starts_with("{\n    \"ociVersionMin\": \"1.0.0\",\n    \"ociVersionMax\": \"1.3.0\","));
         let features: oci_spec::runtime::Features = serde_json::from_str(&text).unwrap();
-        assert_eq!(features.hooks().as_ref().unwrap().len(), HOOKS.len());
-    }
-
-    #[test]
-    fn lists_are_sorted_and_without_doubles() {
-        for list in
-            [MOUNT_OPTIONS, SECCOMP_ACTIONS, SECCOMP_OPERATORS, SECCOMP_ARCHS, SECCOMP_FLAGS, MEMORY_MODES]
-        {
-            assert!(list.is_sorted_by(|a, b| a < b), "{list:?}");
-        }
+        assert_eq!(features.hooks().as_ref().unwrap().len(), 6);
+        assert!(features.mount_options().as_ref().unwrap().contains(&"rbind".to_owned()));
     }
 }

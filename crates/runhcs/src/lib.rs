@@ -30,6 +30,7 @@ mod update_resources;
 mod verbs;
 mod version;
 mod wiring;
+mod zero_values;
 
 use std::process::ExitCode;
 

@@ -21,6 +21,7 @@ use rustix::termios::{
 };
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::panic;
 
 /// What can go wrong with a terminal.
 #[derive(Debug, thiserror::Error)]
@@ -165,9 +166,21 @@ impl HostTerminal {
         let mut raw = before.clone();
         raw.make_raw();
         raw.output_modes.insert(OutputModes::OPOST);
+        self.restore_on_panic(&before)?;
         self.before = Some(before);
         tcsetattr(&self.fd, OptionalActions::Now, &raw)
             .map_err(failed("set the modes of the host's terminal"))
+    }
+
+    /// A program that aborts drops nothing.
+    fn restore_on_panic(&self, before: &Termios) -> Result<(), TerminalError> {
+        let (fd, before) = (self.fd.try_clone().map_err(failed("keep the host's terminal"))?, before.clone());
+        let told = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let _ = tcsetattr(&fd, OptionalActions::Now, &before);
+            told(info);
+        }));
+        Ok(())
     }
 }
 

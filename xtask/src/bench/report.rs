@@ -75,7 +75,7 @@ fn others(all: &All, order: &[String], page: &mut String) {
             |figures| median(&figures.init_private_kib),
             Goal::AtMost(1.0),
         ),
-        ("program, KiB", |figures| Some(figures.binary_kib), Goal::None),
+        ("program, KiB", |figures| Some(figures.binary_kib), Goal::Program(4096.0)),
     ];
     head(order, &[&format!("{OURS} ÷ {MEASURE}"), "goal"], page);
     for (title, read, goal) in rows {
@@ -87,16 +87,20 @@ fn others(all: &All, order: &[String], page: &mut String) {
         let goal = match goal {
             Goal::AtMost(most) => at_most(to_crun, Some(most)),
             Goal::AtLeast(least) => verdict(format!("≥ {least}"), to_crun.map(|ratio| ratio >= least)),
-            Goal::None => "–".to_owned(),
+            Goal::Program(most) => {
+                verdict(format!("≤ {most} KiB"), all.get(OURS).and_then(read).map(|size| size <= most))
+            }
         };
         let _ = writeln!(page, " {} | {goal} |", number(to_crun, 2));
     }
 }
 
 enum Goal {
+    /// Of the ratio to crun.
     AtMost(f64),
     AtLeast(f64),
-    None,
+    /// Of ours by itself.
+    Program(f64),
 }
 
 fn failures(all: &All, page: &mut String) {

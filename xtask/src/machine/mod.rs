@@ -23,6 +23,7 @@ mod qemu;
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -78,7 +79,15 @@ pub fn run(payload: &[(&Path, &str)], script: &str, timeout: Duration) -> Result
 /// The same for a person: the script's terminal is this one.
 pub fn attend(payload: &[(&Path, &str)], script: &str) -> Result<i32> {
     ensure!(std::io::stdin().is_terminal(), "a shell in the machine needs a terminal here");
-    let machine = Machine::prepare(payload, &format!("stty sane\n{script}"))?;
+    let size = Command::new("stty")
+        .arg("size")
+        .stdin(std::process::Stdio::inherit())
+        .output()
+        .context("run stty")?;
+    let size = String::from_utf8_lossy(&size.stdout);
+    let (rows, columns) = size.trim().split_once(' ').unwrap_or(("24", "80"));
+    let script = format!("stty sane rows {rows} cols {columns}\n{script}");
+    let machine = Machine::prepare(payload, &script)?;
     machine.boot(Stdio::Inherit, Duration::MAX)?;
     machine.code()
 }

@@ -92,7 +92,9 @@ fn command(files: &Files<'_>) -> Result<Command> {
     if !kvm {
         kernel = format!("{kernel} tsc=reliable initcall_blacklist={SKIPPED_INIT_CALLS}");
     }
-    let mut command = Command::new("qemu-system-x86_64");
+    // It goes when this process goes, however that ends.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "qemu-system-x86_64"]);
     command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-M", "q35"]);
     command.args(processor).args(["-m", "1536", "-smp", "2"]);
     command.arg("-kernel").arg(files.kernel).arg("-initrd").arg(files.initrd).args(["-append", &kernel]);

@@ -20,23 +20,16 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
     // In the profile of the tests: the build scripts and procedural macros of dependencies are built once.
     steps.step("lints", || {
         steps::run(cargo("clippy").args([
-            "--release",
             "--workspace",
             "--all-targets",
+            "--all-features",
             "--",
             "-D",
             "warnings",
         ]))
     });
     steps.step("documentation", || {
-        let arguments = [
-            "--release",
-            "--workspace",
-            "--all-features",
-            "--no-deps",
-            "--document-private-items",
-            "--quiet",
-        ];
+        let arguments = ["--workspace", "--all-features", "--no-deps", "--document-private-items", "--quiet"];
         // With private items documented, links to them lead somewhere.
         let flags = "-D warnings -A rustdoc::private_intra_doc_links";
         steps::run(cargo("doc").args(arguments).env("RUSTDOCFLAGS", flags))

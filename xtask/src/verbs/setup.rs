@@ -18,7 +18,7 @@ struct Package {
     why: &'static str,
 }
 
-const PACKAGES: [Package; 14] = [
+const PACKAGES: [Package; 15] = [
     Package { name: "gcc", why: "links Rust programs" },
     Package { name: "libc6-dev", why: "the C library, linked statically into the product" },
     Package { name: "libseccomp-dev", why: "compiles seccomp profiles, linked statically into the product" },
@@ -31,6 +31,7 @@ const PACKAGES: [Package; 14] = [
     Package { name: "ca-certificates", why: "package sources over TLS" },
     Package { name: "qemu-system-x86", why: "boots the test machine that has systemd and cgroup v2" },
     Package { name: "e2fsprogs", why: "makes that machine's disk from a folder (mkfs.ext4 -d)" },
+    Package { name: "zstd", why: "unpacks that machine's kernel" },
     Package { name: "uidmap", why: "rootless containers (newuidmap, newgidmap)" },
     Package { name: "iproute2", why: "network namespaces and devices in tests" },
     Package { name: "procps", why: "`runhcs ps` prints what ps(1) says" },

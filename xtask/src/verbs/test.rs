@@ -16,13 +16,18 @@ use crate::project;
 use crate::tally::Tally;
 
 /// What may be skipped in CI: part of the reason that the test gives, and why that is not CI's to change.
-const ALLOWED: [(&str, &str); 5] = [
+const ALLOWED: [(&str, &str); 7] = [
     ("CAP_SYS_RESOURCE", "containers that CI runs in seldom have it"),
     ("needs capability", "the same"),
     ("resctrl", "needs a processor with Intel RDT"),
     ("the kernel offers no", "the kernel is the host's"),
     ("no cgroup controller", "the kernel is the host's"),
+    ("podman has no engine", "every podman command is its own"),
+    ("ctr has no --init", "Docker and podman have it"),
 ];
+
+/// Names the program under test to the acceptance suite and to the tests of callers.
+const RUNTIME: &str = "COFFERDAM_RUNTIME";
 
 /// Names the Debian tree with podman, containerd and Docker to the tests of callers.
 const CALLERS: &str = "COFFERDAM_TREE";
@@ -65,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs the tests on this machine; whether all passed.
 fn here(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
     let mut cargo = cargo_test(arguments);
+    cargo.env(RUNTIME, project::release("runhcs", "runhcs")?);
     cargo.arg("--no-fail-fast").args(&arguments.filter).args(["--", "--color", "never", "--show-output"]);
     if std::env::var_os(CALLERS).is_none() && setup::is_root() {
         cargo.env(CALLERS, trees::callers()?);
@@ -105,7 +111,7 @@ fn script(programs: &[&str], filter: &str) -> String {
     let mut script =
         "export COFFERDAM_RUNTIME=/payload/runhcs COFFERDAM_BUSYBOX=/usr/bin/busybox\nfailed=0\n".to_owned();
     let arguments = format!("--color never --show-output {filter}");
-    for program in programs {
+    for program in programs.iter().filter(|program| **program != CALLERS_PROGRAM) {
         script += &format!("echo; echo '== {program}'\n./{program} {arguments} || failed=1\n");
     }
     if programs.contains(&STORIES) {
@@ -115,8 +121,24 @@ fn script(programs: &[&str], filter: &str) -> String {
              DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus ./{STORIES} {arguments} || failed=1\n"
         );
     }
+    if programs.contains(&CALLERS_PROGRAM) && filter.is_empty() {
+        let skip = SLOW_BY_EMULATION.map(|story| format!("--skip {story}")).join(" ");
+        let podman = format!("COFFERDAM_TREE=/ ./{CALLERS_PROGRAM} --color never {skip} podman");
+        script += &format!(
+            "echo; echo '== podman'\n{podman} || failed=1\n\
+             echo; echo '== podman of a user'\n\
+             su --login user --command \"cd /payload; COFFERDAM_RUNTIME=$COFFERDAM_RUNTIME {podman}\" || failed=1\n"
+        );
+    }
     script + "exit $failed\n"
 }
+
+/// The test program of podman and others, of which the machine has podman.
+const CALLERS_PROGRAM: &str = "runhcs-callers";
+
+/// Stories of callers that tell nothing of systemd or cgroup v2, and take long where a processor is emulated.
+const SLOW_BY_EMULATION: [&str; 7] =
+    ["twenty_at_once", "logs", "kill", "volumes", "init", "health", "refusals"];
 
 /// The test program that plays the stories of the command line.
 const STORIES: &str = "runhcs-runtime";
@@ -138,11 +160,7 @@ fn programs(arguments: &Arguments) -> Result<Vec<Program>> {
     ensure!(output.status.success(), "cargo test --no-run: {}", output.status);
     let text = String::from_utf8_lossy(&output.stdout);
     let tests = text.lines().filter_map(project::test_program);
-    let wanted = tests.filter(|(manifest, target, _)| match package_of(manifest) {
-        "linux" => true,
-        "runhcs" => target != "callers",
-        _ => false,
-    });
+    let wanted = tests.filter(|(manifest, _, _)| matches!(package_of(manifest), "linux" | "runhcs"));
     Ok(wanted
         .map(|(manifest, target, file)| Program { name: format!("{}-{target}", package_of(&manifest)), file })
         .collect())
@@ -154,7 +172,8 @@ fn package_of(manifest: &Path) -> &str {
 
 fn cargo_test(arguments: &Arguments) -> Command {
     let mut cargo = project::cargo("test");
-    cargo.args(["--release", "--all-features"]);
+    // The tests themselves in the quick profile; the program they test is the one that is shipped.
+    cargo.arg("--all-features");
     match &arguments.package {
         Some(package) => cargo.args(["--package", package]),
         None => cargo.arg("--workspace"),

@@ -10,7 +10,7 @@ use crate::lifecycle::Status;
 use oci_spec::runtime::{LinuxResources, Process as ProcessSpec, ProcessBuilder, Spec, SpecBuilder};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -133,6 +133,11 @@ impl Backend for Memory {
         *saved = Some(pid);
         commit(saved)?;
         Ok(Handle { pid, backend: self.clone() })
+    }
+
+    fn recover(&self, _: &ContainerId, _: &Path) -> Option<Option<i32>> {
+        // Nothing lies in a folder.
+        None
     }
 
     fn observe(&self, container: &Existing<'_, Option<i32>>) -> Result<Observed> {

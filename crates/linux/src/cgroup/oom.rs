@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
-/// Out-of-memory kills of one container. Wait until it is readable, then ask [`OomEvents::next`].
+/// Out-of-memory kills of one container. Wait until it is readable, then ask [`OomEvents::next_event`].
 #[derive(Debug)]
 pub struct OomEvents {
     fd: OwnedFd,
@@ -29,7 +29,7 @@ enum Source {
     V2 { path: PathBuf, kills: u64 },
 }
 
-/// What [`OomEvents::next`] found.
+/// What [`OomEvents::next_event`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OomEvent {
     /// Nothing yet.

@@ -5,6 +5,7 @@ use super::dir::{Dir, absent_as_none};
 use super::error::{Error, Result};
 use super::layout::{Kind, Membership, Mount, Version};
 use super::make::write_pid;
+use super::systemd;
 use crate::sys::signal;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -64,8 +65,16 @@ impl Cgroup {
     /// Adds a process, as exec does. Without a sub-cgroup a cgroup2 that the container has divided among cgroups of
     /// its own takes no processes any more; then the one that `init` is in is joined.
     pub fn join(&self, pid: i32, sub: &[SubCgroup], init: Option<i32>) -> Result<()> {
-        self.join_each(pid, sub, init)
-            .map_err(|error| error.context(format!("error adding pid {pid} to cgroups")))
+        let joined = match (self.join_each(pid, sub, init), &self.placement.unit) {
+            // From outside of the user's own subtree nobody but systemd may bring a process into it.
+            (Err(error), Some(unit)) if error.is_permission() && sub.is_empty() => systemd::attach(unit, pid),
+            (Err(error), None) if error.is_permission() && self.placement.may_go_without => {
+                log::warn!("process {pid} stays in the caller's cgroup: {}", compute::Error::from(error));
+                Ok(())
+            }
+            (joined, _) => joined,
+        };
+        joined.map_err(|error| error.context(format!("error adding pid {pid} to cgroups")))
     }
 
     fn join_each(&self, pid: i32, sub: &[SubCgroup], init: Option<i32>) -> Result<()> {

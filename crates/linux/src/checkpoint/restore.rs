@@ -54,7 +54,7 @@ pub(crate) fn restore(
         let criu = Criu::start(linux.criu(), Streams::Ours, &descriptors)?;
         Ok::<_, compute::Error>((criu, folders))
     })?;
-    create::place(new.spec, &mut cgroup, saved, criu.pid())?;
+    create::place(new.spec, &mut cgroup, saved, criu.pid(), false)?;
     saved.cgroup = cgroup.placement().clone();
 
     let mut opts = folders.options(&request.image, new.spec);

@@ -5,11 +5,11 @@ use super::{Fds, Plan, Report, Role, Runtime};
 use crate::process;
 use crate::process::hooks::{self, DefaultEnv, Point};
 use crate::rootfs::Rootfs;
+use crate::start_fifo;
 use crate::sys::exec::Image;
 use compute::Error;
 use oci_spec::runtime::{ContainerState, State};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::net::{SocketFlags, accept_with};
 use std::convert::Infallible;
 use std::os::fd::AsRawFd;
 
@@ -29,9 +29,10 @@ pub(super) fn run(
     let console = plan.console.map(|slot| fds.take(slot)).transpose()?;
     match &plan.role {
         Role::Container(container) => {
-            let start = fds.take(container.start)?;
+            let starter =
+                Runtime { input: fds.take(container.start)?, output: Some(fds.take(container.answer)?) };
             drop(fds);
-            first(plan, container, start, console, sources, runtime)
+            first(plan, container, &starter, console, sources, runtime)
         }
         Role::Exec => {
             drop(fds);
@@ -44,7 +45,7 @@ pub(super) fn run(
 fn first(
     plan: &Plan,
     container: &Container,
-    start: OwnedFd,
+    starter: &Runtime,
     console: Option<OwnedFd>,
     sources: Vec<OwnedFd>,
     runtime: &Runtime,
@@ -60,18 +61,19 @@ fn first(
     process::after_root(process, None, console.as_ref().map(AsFd::as_fd))?;
     rootfs.finish()?;
     drop(console);
-    let image = settle(plan, runtime, &[runtime.socket.as_fd(), start.as_fd()])?;
+    limit(plan, runtime)?;
+    let image = settle(plan, runtime, &[runtime.input.as_fd(), starter.input.as_fd(), starter.output()])?;
     runtime.tell(&Report::Ready)?;
 
-    let starter = wait_for_start(&start)?;
-    starter.tell(&Report::Accepted)?;
+    crate::sys::memory::drop_program_pages();
+    start_fifo::wait(starter.input.as_fd())?;
     let started = run_hooks(
         Point::StartContainer,
         container,
         ContainerState::Created,
         DefaultEnv::Process(&process.env),
     )
-    .map(|()| become_program(plan, &image, vec![start], &starter));
+    .map(|()| become_program(plan, &image, starter));
     let error = match started {
         Ok(error) | Err(error) => error,
     };
@@ -85,9 +87,17 @@ fn joining(plan: &Plan, console: Option<OwnedFd>, runtime: &Runtime) -> Result<I
     process::before_root(process)?;
     process::after_root(process, None, console.as_ref().map(AsFd::as_fd))?;
     drop(console);
-    let image = settle(plan, runtime, &[runtime.socket.as_fd()])?;
-    runtime.ask(&Report::Ready)?;
-    Err(become_program(plan, &image, Vec::new(), runtime))
+    limit(plan, runtime)?;
+    let image = settle(plan, runtime, &[runtime.input.as_fd()])?;
+    runtime.tell(&Report::Ready)?;
+    Err(become_program(plan, &image, runtime))
+}
+
+fn limit(plan: &Plan, runtime: &Runtime) -> Result<(), Error> {
+    if plan.process.rlimits.is_empty() && plan.process.affinity.last.is_none() {
+        return Ok(());
+    }
+    runtime.ask(&Report::Limits).map(drop)
 }
 
 fn settle(plan: &Plan, runtime: &Runtime, keep: &[BorrowedFd<'_>]) -> Result<Image, Error> {
@@ -96,8 +106,8 @@ fn settle(plan: &Plan, runtime: &Runtime, keep: &[BorrowedFd<'_>]) -> Result<Ima
 }
 
 /// Returns only to say why it did not.
-fn become_program(plan: &Plan, image: &Image, kept: Vec<OwnedFd>, runtime: &Runtime) -> Error {
-    process::become_program(&plan.process, image, kept, &mut |listener| pass(&listener, runtime)).into()
+fn become_program(plan: &Plan, image: &Image, runtime: &Runtime) -> Error {
+    process::become_program(&plan.process, image, Vec::new(), &mut |listener| pass(&listener, runtime)).into()
 }
 
 /// Gets the listener of the filter that was just loaded to the runtime, which takes it by its number: with a filter in
@@ -127,14 +137,4 @@ fn run_hooks(
     state.set_status(status).set_pid(Some(rustix::process::getpid().as_raw_nonzero().get()));
     let state = crate::hook_state::json(&state)?;
     Ok(hooks::run(point, list, &state, env)?)
-}
-
-fn wait_for_start(start: &OwnedFd) -> Result<Runtime, Error> {
-    loop {
-        match accept_with(start, SocketFlags::CLOEXEC) {
-            Ok(socket) => return Ok(Runtime { socket }),
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
-            Err(cause) => return Err(Error::io("wait for the start", cause)),
-        }
-    }
 }

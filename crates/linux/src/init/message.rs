@@ -51,8 +51,10 @@ pub(crate) struct Container {
     pub create_hooks: Vec<Hook>,
     /// Hooks that init runs in the container, right before the program.
     pub start_hooks: Vec<Hook>,
-    /// The listening socket on which it waits for `start`.
+    /// The pipe on which it waits for `start`.
     pub start: Slot,
+    /// The pipe on which it then answers.
+    pub answer: Slot,
 }
 
 /// Where a process belongs.
@@ -82,12 +84,12 @@ pub(crate) enum Report {
     },
     /// The namespaces are there, the root is not entered: time for the runtime's hooks.
     Hooks,
+    /// This process is still root: time to set its resource limits, for which it may lack the privilege itself.
+    Limits,
     /// The filter is loaded and this descriptor of mine is its listener.
     SeccompListener(i32),
     /// Everything is done but `start`, or for an exec but the execution.
     Ready,
-    /// On the start socket: you are the one who starts me.
-    Accepted,
     /// It ends here.
     Failed(Error),
 }

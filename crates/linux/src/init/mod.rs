@@ -15,14 +15,17 @@
 //! | runs prestart and createRuntime hooks     | ← `Hooks` ¹      |                                                   |
 //! |                                           | `Continue` →     | createContainer hooks, enters the root, terminal, |
 //! |                                           |                  | attributes of the process                         |
+//! | sets resource limits                      | ← `Limits`       |                                                   |
+//! |                                           | `Continue` →     | becomes the user                                  |
 //! | passes the listener on                    | ← `Seccomp…` ²   |                                                   |
 //! |                                           | `Continue` →     |                                                   |
-//! | `create` returns                          | ← `Ready`        | waits for a connection on the start socket        |
-//! | `start` connects                          | start socket     | startContainer hooks, execve                      |
+//! | `create` returns                          | ← `Ready`        | waits for a word on the start pipe                |
+//! | `start` writes the word                   | start pipe →     | startContainer hooks, execve                      |
+//! | `start` returns                           | ← end of stream  |                                                   |
 //!
-//! ¹ only with such hooks; ² only with a filter that notifies, here or on the start socket.
+//! ¹ only with such hooks; ² only with a filter that notifies, here or on the start pipes.
 //!
-//! A process that is executed in a container takes the same way without mounts, hooks and start socket: `Ready` comes
+//! A process that is executed in a container takes the same way without mounts, hooks and start pipes: `Ready` comes
 //! last, and the end of the stream after it says that the program was executed.
 //!
 //! At any moment init may send `Failed` and exit. When the runtime dies, init reads the end of the stream at its next
@@ -34,18 +37,18 @@ mod stage;
 mod wire;
 
 pub(crate) use message::{Answer, Container, Namespaces, Plan, Report, Role, Slot};
-pub(crate) use wire::{Lost, receive, send, send_bytes};
+pub(crate) use wire::{Lost, read_plainly, receive, send, send_bytes, write_plainly};
 
 use compute::{Error, Kind};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use serde::de::DeserializeOwned;
 
 /// The name under which the runtime executes itself as init.
-pub const ARGV0: &str = "runhcs-init";
+pub const ARGV0: &std::ffi::CStr = c"runhcs-init";
 
 /// Whether this process was started as init. To be asked before anything else.
 pub fn is_init() -> bool {
-    std::env::args_os().next().is_some_and(|name| name == ARGV0)
+    std::env::args_os().next().is_some_and(|name| name.as_encoded_bytes() == ARGV0.to_bytes())
 }
 
 /// Runs init; returns only when it failed, with the exit code.
@@ -58,23 +61,33 @@ pub fn main() -> i32 {
 
 /// The other end: the runtime that started us, and later whoever starts the container.
 pub(crate) struct Runtime {
-    socket: OwnedFd,
+    /// Where its words come from.
+    input: OwnedFd,
+    /// Where ours go, if not the same way.
+    output: Option<OwnedFd>,
 }
 
 impl Runtime {
     /// Takes the socket away from standard input, where the plan's descriptor will go.
     fn take_over_stdin() -> Result<Self, Error> {
+        // What ps shows; executed by descriptor, we would be called by its number.
+        let _ = rustix::thread::set_name(ARGV0);
         // Nobody in the container may look into us, or trace us, before we are the user's program.
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
             .map_err(|cause| Error::io("make init not dumpable", cause))?;
         let stdin = rustix::stdio::stdin();
         let socket =
             rustix::io::fcntl_dupfd_cloexec(stdin, 3).map_err(|cause| Error::io("keep the socket", cause))?;
-        Ok(Self { socket })
+        Ok(Self { input: socket, output: None })
     }
 
+    fn output(&self) -> BorrowedFd<'_> {
+        self.output.as_ref().unwrap_or(&self.input).as_fd()
+    }
+
+    /// By write(2) alone: a filter may be in force.
     fn tell(&self, report: &Report) -> Result<(), Error> {
-        send(&self.socket, report, &[]).map_err(Error::from)
+        write_plainly(self.output(), report).map_err(Error::from)
     }
 
     /// Reports, and waits until the runtime has done its part.
@@ -85,17 +98,17 @@ impl Runtime {
 
     /// As [`ask`](Self::ask), by write(2) and read(2) alone.
     fn ask_plainly(&self, report: &Report) -> Result<Answer, Error> {
-        wire::write_plainly(&self.socket, report)?;
-        wire::read_plainly(&self.socket).map_err(Error::from)
+        self.tell(report)?;
+        read_plainly(&self.input).map_err(Error::from)
     }
 
     fn receive<T: DeserializeOwned>(&self) -> Result<(T, Vec<OwnedFd>), Error> {
-        receive(&self.socket).map_err(Error::from)
+        receive(&self.input).map_err(Error::from)
     }
 
     /// Tells why it ends here. When nobody listens any more, nobody waits for it either.
     fn failed(&self, error: Error) {
-        let _ = send(&self.socket, &Report::Failed(error), &[]);
+        let _ = self.tell(&Report::Failed(error));
     }
 }
 

@@ -11,7 +11,7 @@ use std::convert::Infallible;
 /// Receives the plan and becomes what it says.
 pub(super) fn run(runtime: &Runtime) -> Result<Infallible, Error> {
     let (mut plan, fds): (Plan, _) = runtime.receive()?;
-    let (filter, _) = super::wire::receive_bytes(&runtime.socket).map_err(Error::from)?;
+    let (filter, _) = super::wire::receive_bytes(&runtime.input).map_err(Error::from)?;
     if !filter.is_empty() {
         let described = plan.process.seccomp.as_mut();
         let described = described

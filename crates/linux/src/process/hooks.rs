@@ -222,7 +222,8 @@ enum Outcome {
 fn watch(child: &mut Child, state: &[u8], limit: Option<Duration>) -> io::Result<Outcome> {
     let process = pidfd(child);
     let mut streams = Streams::take(child, state)?;
-    let deadline = limit.map(|limit| (limit, Instant::now() + limit));
+    // A limit beyond what the clock can tell is none.
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit).map(|end| (limit, end)));
     loop {
         let patience = match deadline {
             None => None,

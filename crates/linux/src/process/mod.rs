@@ -1,7 +1,7 @@
 //! What a process is given before it is executed: everything of `config.json` that is neither a mount nor a limit of
 //! a control group.
 //!
-//! [`plan`] decides on the host, purely; the result has numbers and names only, and travels to init. Init applies it
+//! [`plan()`] decides on the host, purely; the result has numbers and names only, and travels to init. Init applies it
 //! in three steps, each a function here that reads as the list of what it does. Every attribute has a file of its own
 //! with both halves.
 //!

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub struct Request<'a> {
     /// The container's id.
     pub container: &'a str,
-    /// The container's `config.json`, which [`validate`](super::validate) has passed.
+    /// The container's `config.json`, which [`validate`](super::validate()) has passed.
     pub spec: &'a Spec,
     /// The process: the specification's own, or one that joins. What the latter leaves open (labels, capabilities,
     /// limits, priorities) it has from the former.

@@ -1,7 +1,7 @@
 //! The rules of the whole specification that belong to no single attribute, with runc's texts.
 
 use super::error::Error;
-use super::hooks;
+use super::{hooks, selinux};
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType as Ns, Spec};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -13,16 +13,26 @@ pub fn validate(spec: &Spec, rootless: bool) -> Result<(), Error> {
     if spec.process().is_none() {
         return Err(Error::invalid("process property must not be empty"));
     }
+    known_version(spec)?;
+    if spec.root().as_ref().is_none_or(|root| root.path().as_os_str().is_empty()) {
+        return Err(Error::invalid("root.path must not be empty"));
+    }
     let namespaces = Namespaces::of(spec)?;
+    if rootless {
+        rootless_needs_a_namespace(spec, &namespaces)?;
+    }
     names_need_a_namespace(spec, &namespaces)?;
     if let Some(linux) = spec.linux() {
         restrictions_need_a_namespace(linux, &namespaces)?;
         mappings_need_a_namespace(linux, &namespaces)?;
         offsets_need_a_namespace(linux, &namespaces)?;
         devices_need_a_namespace(linux, &namespaces, rootless)?;
-    }
-    if rootless {
-        rootless_needs_a_namespace(spec, &namespaces)?;
+        weights_are_weights(linux)?;
+        if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()) && !selinux::enabled() {
+            return Err(Error::invalid(
+                "selinux label is specified in config (linux.mountLabel), but selinux is disabled or not supported",
+            ));
+        }
     }
     spec.hooks().as_ref().map_or(Ok(()), hooks::validate)
 }
@@ -71,11 +81,33 @@ impl<'a> Namespaces<'a> {
     }
 }
 
+/// A newer minor version only adds fields, another major version could mean anything.
+fn known_version(spec: &Spec) -> Result<(), Error> {
+    let version = spec.version();
+    let mut parts = version.split(['.', '-', '+']);
+    let known = parts.next() == Some("1") && parts.next().is_some_and(|minor| minor.parse::<u32>().is_ok());
+    if known { Ok(()) } else { Err(Error::invalid(format!("ociVersion: {version:?} is not a version 1.x"))) }
+}
+
+fn weights_are_weights(linux: &Linux) -> Result<(), Error> {
+    let block = linux.resources().as_ref().and_then(|resources| resources.block_io().as_ref());
+    match block.and_then(oci_spec::runtime::LinuxBlockIo::weight) {
+        // 0 is not given.
+        Some(weight) if weight != 0 && !(10..=1000).contains(&weight) => {
+            Err(Error::invalid(format!("linux.resources.blockIO.weight: {weight} is not within 10 and 1000")))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn names_need_a_namespace(spec: &Spec, namespaces: &Namespaces<'_>) -> Result<(), Error> {
     for (what, name) in [("hostname", spec.hostname()), ("domainname", spec.domainname())] {
         let Some(name) = name.as_deref().filter(|name| !name.is_empty()) else { continue };
         if !namespaces.has(Ns::Uts) {
             return Err(Error::invalid(format!("unable to set {what} without a private UTS namespace")));
+        }
+        if name.contains('\0') {
+            return Err(Error::invalid(format!("{what}: {name:?} contains a nul byte")));
         }
         if name.len() > 64 {
             return Err(Error::invalid(format!("{what}: {name:?} is longer than 64 bytes")));

@@ -81,15 +81,11 @@ fn send(socket: &OwnedFd, master: &OwnedFd) {
 }
 
 fn supervisor(script: &str, session: &[&str]) -> Command {
-    let this = std::env::current_exe().unwrap();
-    // A session of its own; the first terminal that it opens would become its terminal.
-    let mut command = Command::new("setsid");
-    command.env(SCRIPT, script).env_remove(TERMINAL).args(session).arg(this).args([
-        "--exact",
-        "foreground::tests::role",
-        "--nocapture",
-        "--test-threads=1",
-    ]);
+    let mut command = Command::new("env");
+    // The test harness has threads of its own, and a signal goes to any that does not block it.
+    command.arg("--block-signal").arg("setsid").args(session).arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "foreground::tests::role", "--nocapture", "--test-threads=1"]);
+    command.env(SCRIPT, script).env_remove(TERMINAL);
     command
 }
 

@@ -5,6 +5,7 @@ use crate::backends;
 use crate::bundle;
 use crate::context::{Context, container};
 use crate::foreground::Foreground;
+use crate::terminal::Awaited;
 use crate::wiring::{Stay, Wiring};
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -79,15 +80,18 @@ impl Exec {
         if self.shim_log.is_some() {
             bail!("--shim-log has no meaning for a container that is isolated by process");
         }
-        if self.process.is_none() && self.command.is_empty() {
-            bail!("exec args cannot be empty");
-        }
         self.wiring.settle()?;
         let id = container(&self.id)?;
         let engine = backends::engine(context)?;
         let mut process = match &self.process {
             Some(path) => bundle::load_process(path)?,
-            None => self.change.apply(&engine.bundle(&id)?, std::mem::take(&mut self.command))?,
+            None => {
+                let bundle = engine.bundle(&id)?;
+                if self.command.is_empty() {
+                    bail!("exec args cannot be empty");
+                }
+                self.change.apply(&bundle, std::mem::take(&mut self.command))?
+            }
         };
         let stay = if self.detach { Stay::Detached } else { Stay::Attached };
         let foreground = match stay {
@@ -101,7 +105,7 @@ impl Exec {
         let supervised = self.wiring.record(&child).and_then(|()| match foreground {
             None => Ok(0),
             Some(mut foreground) => {
-                foreground.terminal = terminal.map(|terminal| terminal.attach()).transpose()?;
+                foreground.terminal = terminal.map(Awaited::attach).transpose()?;
                 Ok(foreground.supervise(&mut child, pidfd.try_clone()?)?.status() as u8)
             }
         });

@@ -33,7 +33,7 @@ impl List {
         for (id, state) in backends::engine(context)?.list()? {
             match state {
                 Ok(state) => states.push(state),
-                Err(error) => writeln!(io::stderr(), "load container {id}: {error}")?,
+                Err(error) => io::stderr().write_all(format!("load container {id}: {error}\n").as_bytes())?,
             }
         }
         if !self.quiet {

@@ -26,6 +26,7 @@ use clap::Subcommand;
 
 /// What a person can ask for.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     Checkpoint(checkpoint::Checkpoint),
     Completion(completion::Completion),

@@ -3,6 +3,8 @@
 use super::new_container::{Created, NewContainer};
 use crate::context::Context;
 use crate::foreground::Foreground;
+use crate::notify::Notify;
+use crate::terminal::Awaited;
 use crate::wiring::Stay;
 use clap::Args;
 use rustix::fd::OwnedFd;
@@ -43,7 +45,7 @@ impl Run {
     }
 
     fn detached(&self, created: &mut Created) -> anyhow::Result<()> {
-        let proxy = created.notify.take().map(|notify| notify.listen()).transpose()?;
+        let proxy = created.notify.take().map(Notify::listen).transpose()?;
         created.engine.start(&created.id)?;
         self.new.wiring.record(&created.process)?;
         if let Some(proxy) = proxy {
@@ -53,8 +55,8 @@ impl Run {
     }
 
     fn attached(&self, created: &mut Created, mut foreground: Foreground) -> anyhow::Result<u8> {
-        foreground.notify = created.notify.take().map(|notify| notify.listen()).transpose()?;
-        foreground.terminal = created.terminal.take().map(|terminal| terminal.attach()).transpose()?;
+        foreground.notify = created.notify.take().map(Notify::listen).transpose()?;
+        foreground.terminal = created.terminal.take().map(Awaited::attach).transpose()?;
         created.engine.start(&created.id)?;
         self.new.wiring.record(&created.process)?;
         let pidfd: OwnedFd = created.process.pidfd().try_clone_to_owned()?;

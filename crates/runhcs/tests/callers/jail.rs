@@ -27,6 +27,8 @@ const STEP: &str = "COFFERDAM_JAIL_STEP";
 const ROOT: &str = "COFFERDAM_JAIL_ROOT";
 const CGROUP: &str = "COFFERDAM_JAIL_CGROUP";
 const CGROUPS: &str = "/sys/fs/cgroup";
+/// Of the jail's cgroup; the process that made it follows.
+const CGROUP_PREFIX: &str = "cofferdam-callers-";
 
 /// Where the process stands on its way in.
 pub(crate) enum Step {
@@ -50,7 +52,7 @@ pub(crate) fn step() -> Step {
 /// answers with its exit code.
 pub(crate) fn enter(tree: &Path, files: &[(PathBuf, PathBuf)]) -> Result<i32> {
     let root = tempfile::tempdir().context("make the mount point of the jail's root")?;
-    let name = format!("cofferdam-callers-{}", std::process::id());
+    let name = format!("{CGROUP_PREFIX}{}", std::process::id());
     let cgroups = Cgroups::create(&name)?;
     let mut command = Command::new("setpriv");
     command
@@ -254,6 +256,7 @@ impl Cgroups {
     fn create(name: &str) -> Result<Self> {
         let mut made = Self(Vec::new());
         for hierarchy in hierarchies()? {
+            remove_orphans(&hierarchy);
             let cgroup = hierarchy.join(name);
             fs::create_dir(&cgroup).with_context(|| format!("make {}", cgroup.display()))?;
             made.0.push(cgroup.clone());
@@ -279,6 +282,17 @@ impl Drop for Cgroups {
                 }
                 std::thread::sleep(std::time::Duration::from_millis(50));
             }
+        }
+    }
+}
+
+/// What a first process that was killed has left.
+fn remove_orphans(hierarchy: &Path) {
+    for cgroup in fs::read_dir(hierarchy).into_iter().flatten().flatten() {
+        let name = cgroup.file_name();
+        let maker = name.to_str().and_then(|name| name.strip_prefix(CGROUP_PREFIX));
+        if maker.is_some_and(|maker| !Path::new("/proc").join(maker).exists()) {
+            remove_cgroup(&cgroup.path());
         }
     }
 }

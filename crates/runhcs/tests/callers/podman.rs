@@ -46,7 +46,9 @@ impl Caller for Podman {
     fn extra(&self, container: &Container<'_>) -> Vec<String> {
         let mut words = vec!["--pull=never".to_owned(), "--log-driver=k8s-file".to_owned()];
         if container.user_namespace {
-            words.extend(["--uidmap=0:100000:65536", "--gidmap=0:100000:65536"].map(str::to_owned));
+            // A user's podman counts in the ids that the user has: the own one, then the subordinate ones.
+            let first = if rustix::process::geteuid().is_root() { 100_000 } else { 1 };
+            words.extend(["uidmap", "gidmap"].map(|map| format!("--{map}=0:{first}:65536")));
         }
         if container.health.is_some() {
             // Its timer is a unit of systemd; `healthy` asks instead.

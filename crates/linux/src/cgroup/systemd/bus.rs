@@ -57,19 +57,18 @@ impl Bus {
     }
 
     /// The peer knows from the socket who we are. To say nothing ourselves is right in a user namespace too, where
-    /// our own idea of our id is not the peer's.
+    /// our own idea of our id is not the peer's. All of it goes out at once, as systemd's own library does it: a
+    /// systemd that reads the first call together with `BEGIN` does not look at it until a second one arrives.
     fn authenticate(&mut self) -> io::Result<()> {
         self.stream.set_read_timeout(Some(ANSWER))?;
-        self.stream.write_all(b"\0AUTH EXTERNAL\r\n")?;
-        let mut answer = self.line()?;
-        if answer.starts_with("DATA") {
-            self.stream.write_all(b"DATA\r\n")?;
-            answer = self.line()?;
+        self.stream.write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")?;
+        let asked = self.line()?;
+        // Before version 246 systemd does not ask, and answers twice.
+        let accepted = if asked.starts_with("REJECTED") { asked } else { self.line()? };
+        if accepted.starts_with("OK") {
+            return Ok(());
         }
-        if !answer.starts_with("OK") {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, answer));
-        }
-        self.stream.write_all(b"BEGIN\r\n")
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, accepted))
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -301,16 +300,12 @@ mod tests {
         let mut reader = io::BufReader::new(stream.try_clone().unwrap());
         let mut writer = stream;
         let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        assert_eq!(line, "\0AUTH EXTERNAL\r\n");
-        writer.write_all(b"DATA\r\n").unwrap();
-        line.clear();
-        reader.read_line(&mut line).unwrap();
-        assert_eq!(line, "DATA\r\n");
-        writer.write_all(b"OK 0123\r\n").unwrap();
-        line.clear();
-        reader.read_line(&mut line).unwrap();
-        assert_eq!(line, "BEGIN\r\n");
+        for expected in ["\0AUTH EXTERNAL\r\n", "DATA\r\n", "BEGIN\r\n"] {
+            line.clear();
+            reader.read_line(&mut line).unwrap();
+            assert_eq!(line, expected);
+        }
+        writer.write_all(b"DATA\r\nOK 0123\r\n").unwrap();
         for answer in answers {
             let mut header = [0; wire::FIXED_HEADER];
             reader.read_exact(&mut header).unwrap();

@@ -3,7 +3,7 @@
 //!
 //! | file           | what it does                                                       |
 //! |----------------|--------------------------------------------------------------------|
-//! | [`unit`]       | names: `slice:prefix:name` → a unit, its slice, its cgroup         |
+//! | [`mod@unit`]   | names: `slice:prefix:name` → a unit, its slice, its cgroup         |
 //! | [`properties`] | resources → unit properties                                        |
 //! | [`value`]      | typed values, and the text form in which annotations give them     |
 //! | [`wire`]       | values ↔ D-Bus messages                                            |
@@ -112,6 +112,15 @@ pub(crate) fn stop(unit: &Unit) -> Result<()> {
         Err(Error::Systemd { name, .. }) if name == "org.freedesktop.systemd1.NoSuchUnit" => Ok(()),
         Err(error) => Err(error.context(format!("unable to stop unit {:?}", unit.name))),
     }
+}
+
+/// Adds a process to a unit that runs; for a caller who may not move it there itself, because the manager may.
+pub(crate) fn attach(unit: &Unit, pid: i32) -> Result<()> {
+    let pid = u32::try_from(pid).map_err(|_| Error::Invalid(format!("{pid} is no process id")))?;
+    let arguments =
+        [Value::from(unit.name.as_str()), Value::from(""), Value::Array("u".into(), vec![Value::U32(pid)])];
+    let attached = Bus::connect(unit.user)?.call(MANAGER, "AttachProcessesToUnit", &arguments);
+    attached.map(drop).map_err(|error| error.context(format!("attach process {pid} to unit {:?}", unit.name)))
 }
 
 fn reset(bus: &mut Bus, unit: &Unit) {

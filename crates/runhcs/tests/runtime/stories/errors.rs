@@ -68,7 +68,7 @@ fn the_text_log_has_level_and_message(w: &World) {
     let log = w.path("log");
     w.call(&["state", "nobody"]).global(&["--log", log.to_str().unwrap()]).run().code(1);
     let text = fs::read_to_string(&log).unwrap();
-    assert!(text.contains("level=error") && text.contains("msg=\"container does not exist\""), "{text}");
+    assert!(text.contains("level=error") && text.contains("msg=\"container does not exist"), "{text}");
     assert!(text.starts_with("time=\""), "{text}");
 }
 

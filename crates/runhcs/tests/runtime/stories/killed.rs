@@ -126,7 +126,8 @@ fn at_each_step(w: &World, verb: &'static str, follow: bool) {
     let trace_words = |more: &[&str]| -> Vec<String> {
         let mut words = vec!["strace", "-qq", "-o", trace.to_str().expect("a plain path")];
         if follow {
-            words.push("-f");
+            // Beside what it traces, because it stays as long as the container's process does.
+            words.extend(["-f", "-D"]);
         }
         words.extend(more);
         words.push("--");

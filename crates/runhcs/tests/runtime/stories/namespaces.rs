@@ -164,13 +164,13 @@ fn sysctls_of_the_host_are_refused(w: &World) {
 }
 
 fn a_network_device_moves_in(w: &World) {
-    let made = std::process::Command::new("ip").args(["link", "add", "cfd0", "type", "dummy"]).status();
-    if !made.is_ok_and(|status| status.success()) {
-        crate::story::skip("this kernel has no dummy devices");
+    let link = |words: &[&str]| std::process::Command::new("ip").arg("link").args(words).status();
+    if !link(&["add", "cfd0", "type", "veth", "peer", "name", "cfd1"]).is_ok_and(|status| status.success()) {
+        crate::story::skip("this kernel has no veth devices");
     }
     let bundle = w.bundle().set("/linux/netDevices", json!({"cfd0": {"name": "inside0"}}));
     let output = w.run(&bundle.sh("ls /sys/class/net"));
-    let _ = std::process::Command::new("ip").args(["link", "del", "cfd0"]).status();
+    let _ = link(&["del", "cfd1"]);
     assert!(output.ok().text().contains("inside0"));
     let missing = w.bundle().set("/linux/netDevices", json!({"nosuch0": {}}));
     w.run(&missing).fails("nosuch0");

@@ -67,14 +67,16 @@ fn the_default_root_is_in_the_users_runtime_folder(w: &World) {
     let bundle = w.bundle_of_user(USER);
     bundle.save();
     runtime.call(&["create", "--bundle", at(&bundle), "c"]).run().ok();
-    let made = home.join("run/runc/c").exists();
+    // Under its own name ours keeps its own folder.
+    let made = ["runc", "runhcs"].iter().any(|name| home.join("run").join(name).join("c").exists());
     runtime.call(&["delete", "--force", "c"]).run().ok();
-    assert!(made, "{}/run/runc/c", home.display());
+    assert!(made, "nothing in {}/run", home.display());
 }
 
 fn a_user_needs_a_user_namespace(w: &World) {
     let (runtime, _) = w.as_user(USER);
     let bundle = w.bundle_of_user(USER).without_namespace("user");
+    let bundle = bundle.remove("/linux/uidMappings").remove("/linux/gidMappings");
     run(&runtime, &bundle, "c").code(1).fails("rootless container requires user namespaces");
 }
 

@@ -120,7 +120,7 @@ fn a_volume_of_another_owner_is_mapped(w: &World) {
 
 fn id_mapped_mounts_need_mappings(w: &World) {
     let source = w.dir().to_str().unwrap();
-    w.run(&w.bundle().mount("/volume", "bind", source, &["bind", "idmap"])).fails("idmap");
+    w.run(&w.bundle().mount("/volume", "bind", source, &["bind", "idmap"])).fails("mapping");
 }
 
 fn a_user_namespace_needs_mappings(w: &World) {
