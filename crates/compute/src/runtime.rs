@@ -69,6 +69,27 @@ impl<B: Backend> Runtime<B> {
         owner: &str,
         options: B::Options,
     ) -> Result<B::Process> {
+        self.create_by(id, bundle, spec, owner, options, |new, options, saved, commit| {
+            self.backend.create(new, options, saved, commit)
+        })
+    }
+
+    /// As [`create`](Self::create), for a container that `make` brings into being in some other way than
+    /// [`Backend::create`], whose contract it keeps: from a checkpoint.
+    pub fn create_by<T>(
+        &self,
+        id: &ContainerId,
+        bundle: &Path,
+        spec: &Spec,
+        owner: &str,
+        options: B::Options,
+        make: impl FnOnce(
+            &NewContainer<'_>,
+            B::Options,
+            &mut B::Saved,
+            &mut dyn FnMut(&B::Saved) -> Result<()>,
+        ) -> Result<T>,
+    ) -> Result<T> {
         if self.store.exists(id) {
             return Err(record::RecordError::Exists(id.to_string()).into());
         }
@@ -82,10 +103,10 @@ impl<B: Backend> Runtime<B> {
                 record.backend = saved.clone();
                 locked.write(&record)
             };
-            self.backend.create(&new, options, &mut saved, commit)
+            make(&new, options, &mut saved, commit)
         });
         match created {
-            Ok(process) => Ok(process),
+            Ok(made) => Ok(made),
             Err(error) => {
                 let leftover = Existing { id, bundle, state_dir: &state_dir, saved: &saved };
                 let undone = self.backend.kill_all(&leftover).and_then(|()| self.backend.delete(&leftover));

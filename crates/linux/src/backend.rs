@@ -1,14 +1,15 @@
 //! [`compute::Backend`] for containers that share this kernel.
 
+use crate::checkpoint::{Checkpoint, Restore};
 use crate::saved::Saved;
-use crate::{Child, create, delete, exec, observe, signal, start, watch};
+use crate::{Child, checkpoint, create, delete, exec, observe, signal, start, watch};
 use compute::backend::{Capabilities, Event, Existing, Isolation, NewContainer, Observed, Scope};
 use compute::error::Result;
 use compute::{Backend, ContainerId};
 use oci_spec::runtime::{LinuxResources, Process as ProcessSpec};
 use rustix::fd::OwnedFd;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Whether errors of control groups that an unprivileged user meets are passed over.
@@ -30,6 +31,8 @@ pub struct Config {
     pub systemd_cgroup: bool,
     /// See [`Rootless`].
     pub rootless: Rootless,
+    /// The program for checkpoint and restore; `criu` along `PATH` if not given.
+    pub criu: Option<PathBuf>,
 }
 
 /// Where in a container's state folder its readiness socket lies.
@@ -72,6 +75,28 @@ impl Linux {
     /// What holds for all containers.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Writes a container to disk, and unless it is to run on ends it. [`compute::Runtime::admitted`] says when.
+    pub fn checkpoint(&self, container: &Existing<'_, Saved>, request: Checkpoint) -> Result<()> {
+        checkpoint::checkpoint(self, container, request)
+    }
+
+    /// Makes a container of what [`checkpoint`](Self::checkpoint) wrote; see [`compute::Runtime::create_by`].
+    pub fn restore(
+        &self,
+        new: &NewContainer<'_>,
+        options: Options,
+        request: &Restore,
+        saved: &mut Saved,
+        commit: &mut dyn FnMut(&Saved) -> Result<()>,
+    ) -> Result<Child> {
+        checkpoint::restore(self, new, options, request, saved, commit)
+    }
+
+    /// The program for checkpoint and restore.
+    pub(crate) fn criu(&self) -> &Path {
+        self.config.criu.as_deref().unwrap_or(Path::new("criu"))
     }
 
     /// Whether this is an unprivileged user.

@@ -226,7 +226,8 @@ pub(crate) fn own_stdin() -> Result<OwnedFd, Error> {
     rustix::io::fcntl_dupfd_cloexec(stdin, 3).map_err(|cause| Error::io("duplicate standard input", cause))
 }
 
-fn keep_spec(new: &NewContainer<'_>) -> Result<(), Error> {
+/// Keeps the config for later verbs.
+pub(crate) fn keep_spec(new: &NewContainer<'_>) -> Result<(), Error> {
     let path = new.state_dir.join(KEPT_SPEC);
     let text = serde_json::to_vec(new.spec)
         .map_err(|cause| Error::new(Kind::Internal, format!("encode {}: {cause}", path.display())))?;
@@ -264,6 +265,49 @@ pub(crate) fn pass_listener(spec: &Spec, state: State, pid: i32, listener: i32) 
     Ok(seccomp::notify::send(agent, taken.as_fd(), pid, state)?)
 }
 
+/// Puts the first process of a new container into its control groups, unless it has entered them by itself, and limits
+/// these.
+pub(crate) fn place(
+    spec: &Spec,
+    cgroup: &mut Cgroup,
+    saved: &Saved,
+    pid: i32,
+    entered: bool,
+) -> Result<(), Error> {
+    let resources = resources(spec);
+    if !entered {
+        cgroup.place(pid, &resources)?;
+    }
+    cgroup.set(&resources)?;
+    if let (Some(class), Some(wanted)) = (&saved.rdt, intel_rdt(spec)) {
+        class.place(pid, wanted)?;
+        class.set(wanted)?;
+    }
+    Ok(())
+}
+
+fn resources(spec: &Spec) -> LinuxResources {
+    spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default()
+}
+
+/// A container's first process, as the record has it.
+pub(crate) fn init_process(pid: i32) -> Result<InitProcess, Error> {
+    let stat =
+        procfs::stat(pid)?.ok_or_else(|| Error::new(Kind::Internal, "init is gone before it began"))?;
+    Ok(InitProcess { pid, start_time: stat.start_time })
+}
+
+/// Runs the hooks whose time is when the namespaces are there and the root is not entered.
+pub(crate) fn runtime_hooks(new: &NewContainer<'_>, pid: i32) -> Result<(), Error> {
+    let Some(hooks) = new.spec.hooks() else { return Ok(()) };
+    let state = hook_state::state(new.id.as_str(), new.bundle, new.spec, ContainerState::Creating, pid)?;
+    let state = hook_state::json(&state)?;
+    for point in [Point::Prestart, Point::CreateRuntime] {
+        hooks::run(point, point.of(hooks), &state, DefaultEnv::Empty)?;
+    }
+    Ok(())
+}
+
 /// The runtime's part while init makes the container from inside.
 struct Creation<'a, 'n> {
     new: &'a NewContainer<'n>,
@@ -274,11 +318,6 @@ struct Creation<'a, 'n> {
 }
 
 impl Creation<'_, '_> {
-    fn resources(&self) -> LinuxResources {
-        let section = self.new.spec.linux().as_ref();
-        section.and_then(|linux| linux.resources().clone()).unwrap_or_default()
-    }
-
     fn state(&self, pid: i32) -> Result<State, Error> {
         hook_state::state(self.new.id.as_str(), self.new.bundle, self.new.spec, ContainerState::Creating, pid)
     }
@@ -286,20 +325,11 @@ impl Creation<'_, '_> {
 
 impl Assist for Creation<'_, '_> {
     fn entrance(&mut self) -> Result<Option<Entrance>, Error> {
-        Ok(self.cgroup.entrance(&self.resources())?)
+        Ok(self.cgroup.entrance(&resources(self.new.spec))?)
     }
 
     fn place(&mut self, pid: i32, entered: bool) -> Result<(), Error> {
-        let resources = self.resources();
-        if !entered {
-            self.cgroup.place(pid, &resources)?;
-        }
-        self.cgroup.set(&resources)?;
-        if let (Some(class), Some(wanted)) = (&self.saved.rdt, intel_rdt(self.new.spec)) {
-            class.place(pid, wanted)?;
-            class.set(wanted)?;
-        }
-        Ok(())
+        place(self.new.spec, &mut self.cgroup, self.saved, pid, entered)
     }
 
     fn map_user(&mut self, pid: i32) -> Result<(), Error> {
@@ -309,9 +339,7 @@ impl Assist for Creation<'_, '_> {
 
     fn init(&mut self, child: &Child) -> Result<Vec<OwnedFd>, Error> {
         let pid = child.pid();
-        let stat =
-            procfs::stat(pid)?.ok_or_else(|| Error::new(Kind::Internal, "init is gone before it began"))?;
-        self.saved.init = Some(InitProcess { pid, start_time: stat.start_time });
+        self.saved.init = Some(init_process(pid)?);
         self.saved.cgroup = self.cgroup.placement().clone();
         (self.commit)(self.saved)?;
         affinity::reset(Pid::from_raw(pid));
@@ -334,12 +362,7 @@ impl Assist for Creation<'_, '_> {
     }
 
     fn hooks(&mut self) -> Result<(), Error> {
-        let Some(hooks) = self.new.spec.hooks() else { return Ok(()) };
-        let state = hook_state::json(&self.state(self.saved.init.map_or(0, |init| init.pid))?)?;
-        for point in [Point::Prestart, Point::CreateRuntime] {
-            hooks::run(point, point.of(hooks), &state, DefaultEnv::Empty)?;
-        }
-        Ok(())
+        runtime_hooks(self.new, self.saved.init.map_or(0, |init| init.pid))
     }
 
     fn limit(&mut self, child: &Child) -> Result<(), Error> {

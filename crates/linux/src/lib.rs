@@ -7,6 +7,7 @@
 //! | `create`, `exec`, `start`, `delete`, … | one verb each                                         | runtime |
 //! | `launch`      | starts an init and answers its questions                                       | runtime |
 //! | [`init`]      | the small program that becomes the container's process; the handshake's table  | init    |
+//! | [`checkpoint`]| writes a container to disk and brings it back, through CRIU                     | runtime |
 //! | [`cgroup`]    | places, limits, freezes, measures and removes control groups                   | runtime |
 //! | [`rootfs`]    | the root file system and its mounts                                            | both    |
 //! | [`process`]   | everything a process is given before it is executed                            | both    |
@@ -14,6 +15,7 @@
 
 mod backend;
 pub mod cgroup;
+pub mod checkpoint;
 mod child;
 mod create;
 mod delete;

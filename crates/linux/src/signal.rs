@@ -70,7 +70,8 @@ pub(crate) fn open(init: InitProcess) -> Result<Option<OwnedFd>, Error> {
     match pidfd_open(pid, PidfdFlags::empty()) {
         // Checked after it is open: the descriptor cannot come to mean another process.
         Ok(pidfd) => Ok(procfs::is_alive(init)?.then_some(pidfd)),
-        Err(rustix::io::Errno::SRCH) => Ok(None),
+        // EINVAL: its id is still that of a session or a group, in which others of the container live on.
+        Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => Ok(None),
         Err(cause) => Err(Error::io(format!("open process {}", init.pid), cause)),
     }
 }

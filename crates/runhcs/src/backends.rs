@@ -6,6 +6,7 @@ use compute::Runtime;
 use compute::record::Store;
 use linux::{Config, Linux, Rootless};
 
+pub(crate) use linux::checkpoint::{CgroupMode, Checkpoint, Image, Restore};
 pub(crate) use linux::process::features as known;
 pub(crate) use linux::rootfs::known_options as known_mount_options;
 pub(crate) use linux::{NOTIFY_DIR, Options, signals};
@@ -33,6 +34,7 @@ pub(crate) fn engine(context: &Context) -> anyhow::Result<Engine> {
             other => bail!("invalid value {other:?} for --rootless: 'true', 'false' or 'auto' are possible"),
         },
     };
-    let config = Config { systemd_cgroup: context.globals.systemd_cgroup, rootless };
+    let globals = &context.globals;
+    let config = Config { systemd_cgroup: globals.systemd_cgroup, rootless, criu: globals.criu.clone() };
     Ok(Runtime::new(Linux::new(config), Store::new(&context.root)))
 }

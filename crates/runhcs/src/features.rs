@@ -80,7 +80,7 @@ struct MountExtensions {
 /// What the program of this name can do.
 pub(crate) fn of(program: &str) -> Features {
     let mut annotations = BTreeMap::from([
-        ("org.opencontainers.runc.checkpoint.enabled", "false".to_owned()),
+        ("org.opencontainers.runc.checkpoint.enabled", "true".to_owned()),
         ("org.opencontainers.runc.commit", version::commit().to_owned()),
         ("org.opencontainers.runc.version", version::of(program)),
     ]);

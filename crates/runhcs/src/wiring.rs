@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// Options of all verbs that start a process.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Wiring {
     /// Send the master of the process's terminal to this unix socket.
     #[arg(long, value_name = "SOCKET", value_parser = crate::cli::path())]
@@ -41,6 +41,11 @@ pub(crate) enum Stay {
 }
 
 impl Wiring {
+    /// That of a process that is restored: it keeps its own descriptors.
+    pub(crate) fn restored(console_socket: Option<PathBuf>, pid_file: Option<PathBuf>) -> Self {
+        Self { console_socket, pid_file, ..Self::default() }
+    }
+
     /// Resolves what is relative to the folder we were started in; to be called before it is left.
     pub(crate) fn settle(&mut self) -> anyhow::Result<()> {
         if let Some(path) = &mut self.pid_file {

@@ -70,7 +70,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs the tests on this machine; whether all passed.
 fn here(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
     let mut cargo = cargo_test(arguments);
-    cargo.env(RUNTIME, project::release("runhcs", "runhcs")?);
+    let shared = Shared::copy(&project::release("runhcs", "runhcs")?)?;
+    cargo.env(RUNTIME, shared.program());
     cargo.arg("--no-fail-fast").args(&arguments.filter).args(["--", "--color", "never", "--show-output"]);
     if std::env::var_os(CALLERS).is_none() && setup::is_root() {
         cargo.env(CALLERS, trees::callers()?);
@@ -84,6 +85,32 @@ fn here(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
         }
     }
     Ok(child.wait().context("wait for cargo test")?.success())
+}
+
+/// The program in a folder that every user can reach, which the build's need not be: some tests run it as another.
+struct Shared(PathBuf);
+
+impl Shared {
+    fn copy(program: &Path) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("cofferdam-test-{}", std::process::id()));
+        std::fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
+        let shared = Self(folder);
+        std::fs::set_permissions(&shared.0, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        std::fs::copy(program, shared.program()).with_context(|| format!("copy {}", program.display()))?;
+        Ok(shared)
+    }
+
+    fn program(&self) -> PathBuf {
+        self.0.join("runhcs")
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("remove {}: {error}", self.0.display());
+        }
+    }
 }
 
 /// Runs the tests of the engine and of the command line in the test machine, the latter also as an unprivileged

@@ -194,6 +194,14 @@ impl Membership {
         Ok(Self::parse(&text))
     }
 
+    /// Each controller, named or not, with the path of the process's cgroup; that of cgroup2 has no name.
+    pub(crate) fn controllers(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.0.iter().flat_map(|(controllers, path)| {
+            let unified = controllers.is_empty().then_some("");
+            controllers.iter().map(String::as_str).chain(unified).map(move |name| (name, path.as_path()))
+        })
+    }
+
     pub(super) fn parse(text: &str) -> Self {
         let parse_line = |line: &str| {
             let mut fields = line.splitn(3, ':').skip(1);

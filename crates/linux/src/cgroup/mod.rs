@@ -86,6 +86,13 @@ impl Cgroup {
         self.placement.hierarchies.iter().any(|hierarchy| hierarchy.path.is_dir())
     }
 
+    /// The directory that freezes them all, for who freezes by itself; `None` when freezing it would freeze the host.
+    pub(crate) fn freezer_path(&self) -> Option<&std::path::Path> {
+        let (index, _) = self.host("freezer")?;
+        let hierarchy = self.placement.hierarchies.get(index)?;
+        (!hierarchy.is_root()).then_some(hierarchy.path.as_path())
+    }
+
     fn dir(&self, index: usize) -> Result<&Dir> {
         let (Some(cell), Some(hierarchy)) = (self.dirs.get(index), self.placement.hierarchies.get(index))
         else {

@@ -251,7 +251,7 @@ mod tests {
     }
 
     fn with(more: Value, rootless: bool) -> Result<(), String> {
-        let mut spec = json!({"ociVersion": "1.3.0", "process": {"user": {}, "args": ["sh"], "cwd": "/"}});
+        let mut spec = json!({"ociVersion": "1.3.0", "root": {"path": "rootfs"}, "process": {"user": {}, "args": ["sh"], "cwd": "/"}});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         validate(&serde_json::from_value(spec).unwrap(), rootless).map_err(|error| error.to_string())
     }

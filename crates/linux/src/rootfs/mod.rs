@@ -21,19 +21,23 @@ mod copy_up;
 mod devices;
 mod enter;
 mod error;
+mod external;
 mod mountinfo;
 mod mounts;
 mod options;
 mod plan;
 mod restrict;
+mod scratch;
 mod sources;
 mod target;
 #[cfg(test)]
 mod tests;
 
 pub use error::{DeviceRule, Error, Failure, MountRule, Refusal};
+pub use external::External;
 pub use options::known_options;
 pub use plan::{CgroupView, Hierarchy, Plan, Request, plan};
+pub(crate) use scratch::in_scratch_namespace;
 pub use sources::open_sources;
 
 use crate::sys::mount::Change;

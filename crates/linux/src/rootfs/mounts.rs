@@ -77,11 +77,7 @@ impl Maker<'_> {
 
     /// Binds, with exactly the attributes that are asked for.
     pub(super) fn bind(&self, mount: &Mount, source: Source) -> Result<OwnedFd, Refusal> {
-        let target =
-            self.target(mount, || match FileType::from_raw_mode(rustix::fs::fstat(source.fd())?.st_mode) {
-                FileType::Directory => Ok(Create::Folder),
-                _ => Ok(Create::File),
-            })?;
+        let target = self.target(mount, || same_kind(source.fd()))?;
         if target.path == Path::new("/proc") && !is_proc(source.fd())? {
             return Err(Refusal::NotProc(self.on_host(&target.path)));
         }
@@ -139,7 +135,7 @@ impl Maker<'_> {
     }
 
     /// Where a mount goes, if it may go there.
-    fn target(
+    pub(super) fn target(
         &self,
         mount: &Mount,
         create: impl FnOnce() -> rustix::io::Result<Create>,
@@ -217,6 +213,14 @@ impl Maker<'_> {
         let folder = rustix::fs::openat(mounted, ".", flags, Mode::empty()).attempted(|| "open a mount")?;
         rustix::fs::fsetxattr(folder, "security.selinux", label.as_bytes(), XattrFlags::empty())
             .attempted(|| format!("set file label {label}"))
+    }
+}
+
+/// What has to be where `source` is bound.
+pub(super) fn same_kind(source: BorrowedFd<'_>) -> rustix::io::Result<Create> {
+    match FileType::from_raw_mode(rustix::fs::fstat(source)?.st_mode) {
+        FileType::Directory => Ok(Create::Folder),
+        _ => Ok(Create::File),
     }
 }
 

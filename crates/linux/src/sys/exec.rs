@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::ptr;
@@ -117,4 +117,20 @@ pub fn inherit_stdio_only(command: &mut Command) {
     };
     // SAFETY: the closure makes one system call and neither allocates nor locks.
     unsafe { command.pre_exec(mark) };
+}
+
+/// Lets `command` inherit these descriptors, under the numbers that they have here.
+pub fn keep(command: &mut Command, descriptors: &[BorrowedFd<'_>]) {
+    let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let keep = move || {
+        for number in &numbers {
+            // SAFETY: the call touches no memory.
+            if unsafe { libc::fcntl(*number, libc::F_SETFD, 0) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only, and neither allocates nor locks.
+    unsafe { command.pre_exec(keep) };
 }

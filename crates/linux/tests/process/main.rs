@@ -98,6 +98,7 @@ pub(crate) fn told(mut command: Command) -> String {
 pub(crate) fn spec(script: &str, more: Value) -> Spec {
     let mut spec = json!({
         "ociVersion": "1.3.0",
+        "root": {"path": "rootfs"},
         "process": {
             "user": {"uid": 0, "gid": 0}, "args": ["sh", "-c", script], "cwd": "/",
             "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]

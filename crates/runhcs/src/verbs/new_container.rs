@@ -97,6 +97,14 @@ impl NewContainer {
 }
 
 impl Created {
+    /// Removes the container after its end. It did what it was asked to; its exit code is the answer, whatever becomes
+    /// of this.
+    pub(crate) fn remove(&self) {
+        if let Err(error) = self.engine.delete(&self.id, true) {
+            log::error!("{error}");
+        }
+    }
+
     /// Removes the container because what was to follow failed, and returns why it did.
     pub(crate) fn undo(&self, why: anyhow::Error) -> anyhow::Error {
         match self.engine.delete(&self.id, true) {

@@ -1,9 +1,15 @@
 //! `restore`: makes a container from what `checkpoint` wrote.
 
-use super::checkpoint::Image;
+use super::checkpoint::{Image, warn_if_not_root};
+use super::new_container::Created;
 use crate::context::{Context, container};
-use anyhow::bail;
+use crate::foreground::Foreground;
+use crate::terminal::Awaited;
+use crate::wiring::{Stay, Wiring};
+use crate::{backends, bundle};
+use anyhow::Context as _;
 use clap::Args;
+use rustix::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// Restore a container from a checkpoint.
@@ -41,9 +47,59 @@ pub(crate) struct Restore {
 }
 
 impl Restore {
-    pub(crate) fn run(self, _: &Context) -> anyhow::Result<u8> {
-        let id = container(&self.id)?;
-        self.image.check()?;
-        bail!("container {id} cannot be restored: this build has no support for CRIU")
+    pub(crate) fn run(self, context: &Context) -> anyhow::Result<u8> {
+        warn_if_not_root("restore");
+        let request = backends::Restore {
+            image: self.image.settle()?,
+            lsm_profile: self.lsm_profile.clone(),
+            lsm_mount_context: self.lsm_mount_context.clone(),
+        };
+        let mut wiring = Wiring::restored(self.console_socket.clone(), self.pid_file.clone());
+        wiring.settle()?;
+        if self.detach {
+            let created = self.restore(context, &request, &wiring, Stay::Detached)?;
+            return wiring.record(&created.process).map(|()| 0).map_err(|error| created.undo(error));
+        }
+        let foreground = Foreground::new(!self.no_subreaper)?;
+        let mut created = self.restore(context, &request, &wiring, Stay::Attached)?;
+        let exit = match attached(&mut created, &wiring, foreground) {
+            Ok(exit) => exit,
+            Err(error) => return Err(created.undo(error)),
+        };
+        created.remove();
+        Ok(exit)
     }
+
+    fn restore(
+        &self,
+        context: &Context,
+        request: &backends::Restore,
+        wiring: &Wiring,
+        stay: Stay,
+    ) -> anyhow::Result<Created> {
+        let id = container(&self.id)?;
+        let bundle = bundle::enter(self.bundle.as_deref())?;
+        let mut spec = bundle::load(&bundle)?;
+        let process = spec.process_mut().as_mut().context("process property must not be empty")?;
+        let (mut options, terminal) = wiring.open(process, stay)?;
+        options.no_pivot = self.no_pivot;
+        let engine = backends::engine(context)?;
+        let process = engine.create_by(
+            &id,
+            &bundle,
+            &spec,
+            context.owner(),
+            options,
+            |new, options, saved, commit| engine.backend().restore(new, options, request, saved, commit),
+        )?;
+        Ok(Created { id, engine, process, terminal, notify: None })
+    }
+}
+
+fn attached(created: &mut Created, wiring: &Wiring, mut foreground: Foreground) -> anyhow::Result<u8> {
+    foreground.terminal = created.terminal.take().map(Awaited::attach).transpose()?;
+    wiring.record(&created.process)?;
+    let pidfd: OwnedFd = created.process.pidfd().try_clone_to_owned()?;
+    let exit = foreground.supervise(&mut created.process, pidfd)?;
+    Ok(exit.status() as u8)
 }

@@ -38,11 +38,8 @@ impl Run {
             Ok(exit) => exit,
             Err(error) => return Err(created.undo(error)),
         };
-        if !self.keep
-            && let Err(error) = created.engine.delete(&created.id, true)
-        {
-            // The container did what it was asked to; its exit code is the answer.
-            log::error!("{error}");
+        if !self.keep {
+            created.remove();
         }
         Ok(exit)
     }

@@ -7,7 +7,7 @@ use libtest_mimic::{Completion, Failed};
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::RwLock;
+use std::sync::{OnceLock, RwLock};
 
 /// One story.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ pub(crate) enum Need {
     Alone,
     /// A program on the host.
     Program(&'static str),
+    /// A CRIU that works on this kernel.
+    Criu,
     /// A cgroup v1 or hybrid host.
     CgroupV1,
     /// A pure cgroup v2 host.
@@ -146,6 +148,7 @@ impl Need {
             Need::NotCrun => unless(runtime.kind() != Kind::Crun, "crun does otherwise".to_owned()),
             Need::NotRunc(why) => unless(runtime.kind() != Kind::Runc, format!("not this runc: {why}")),
             Need::Program(name) => unless(find_program(name), format!("{name} is not installed")),
+            Need::Criu => unless(criu_works(), "needs a CRIU that works here".to_owned()),
             Need::CgroupV1 => unless(!cgroups::is_v2(), "needs cgroup v1".to_owned()),
             Need::CgroupV2 => unless(cgroups::is_v2(), "needs pure cgroup v2".to_owned()),
             Need::Controller(name) => unless(cgroups::has(name), format!("no cgroup controller {name}")),
@@ -163,6 +166,13 @@ pub(crate) fn find_program(name: &str) -> bool {
         .split(':')
         .chain(["/usr/sbin", "/sbin"])
         .any(|folder| Path::new(folder).join(name).exists())
+}
+
+fn criu_works() -> bool {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    *WORKS.get_or_init(|| {
+        std::process::Command::new("criu").arg("check").output().is_ok_and(|output| output.status.success())
+    })
 }
 
 fn has_capability(number: u32) -> bool {

@@ -125,6 +125,11 @@ impl World {
         self.bundle_call("run", bundle, id, options)
     }
 
+    /// The call that restores a container.
+    pub(crate) fn restore_call(&self, bundle: &Bundle, id: &str, options: &[&str]) -> Call {
+        self.bundle_call("restore", bundle, id, options)
+    }
+
     fn bundle_call(&self, verb: &str, bundle: &Bundle, id: &str, options: &[&str]) -> Call {
         bundle.save();
         let dir = bundle.dir.to_string_lossy().into_owned();

@@ -45,7 +45,15 @@ pub(super) fn isolated<T: Fn()>(test: T, inside: Inside, body: impl FnOnce(&Path
     if !inside.wrapper.is_empty() {
         std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
     }
-    start(&test, inside, &[(BUNDLE, folder.path())]);
+    // Somebody without privileges may not be let into the folder that this was built in.
+    let program = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(program.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let copy = program.path().join("test");
+    if !inside.wrapper.is_empty() {
+        std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    }
+    let executable = if inside.wrapper.is_empty() { std::env::current_exe().unwrap() } else { copy };
+    start(&test, inside, &executable, &[(BUNDLE, folder.path())]);
     assert_not_mounted(folder.path());
 }
 
@@ -61,7 +69,7 @@ pub(super) fn nested<T: Fn()>(
         body(&bundle);
         return;
     }
-    host(&bundle, &|| start(&test, inside, &[(NESTED, Path::new("1"))]));
+    host(&bundle, &|| start(&test, inside, &std::env::current_exe().unwrap(), &[(NESTED, Path::new("1"))]));
 }
 
 /// No mount is left at or below this folder.
@@ -70,7 +78,7 @@ pub(super) fn assert_not_mounted(folder: &Path) {
     assert!(!mounts.contains(folder.to_str().unwrap()), "a mount is left outside:\n{mounts}");
 }
 
-fn start<T: Fn()>(_: &T, inside: Inside, environment: &[(&str, &Path)]) {
+fn start<T: Fn()>(_: &T, inside: Inside, executable: &Path, environment: &[(&str, &Path)]) {
     let name = std::any::type_name::<T>();
     let (_, name) = name.split_once("::").unwrap();
     let wrapped = [inside.wrapper, &["unshare"]].concat();
@@ -78,7 +86,7 @@ fn start<T: Fn()>(_: &T, inside: Inside, environment: &[(&str, &Path)]) {
         .args(&wrapped[1..])
         .args(inside.namespaces)
         .args(["--propagation", "unchanged"])
-        .arg(std::env::current_exe().unwrap())
+        .arg(executable)
         .args(["--exact", name, "--nocapture", "--test-threads=1", "--include-ignored"])
         .envs(environment.iter().copied())
         .output();

@@ -1,5 +1,6 @@
 //! The stories, by what a user is about.
 
+mod checkpoint;
 mod delete;
 mod descriptors;
 mod documents;
@@ -55,6 +56,7 @@ pub(crate) fn all() -> impl Iterator<Item = Story> {
         events::STORIES,
         pause::STORIES,
         hooks::STORIES,
+        checkpoint::STORIES,
         documents::STORIES,
         rootless::STORIES,
         hostile::STORIES,
