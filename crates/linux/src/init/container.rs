@@ -63,6 +63,12 @@ fn first(
     drop(console);
     limit(plan, runtime)?;
     let image = settle(plan, runtime, &[runtime.input.as_fd(), starter.input.as_fd(), starter.output()])?;
+    if process.rootless {
+        // A user may enter the namespaces of a process that is dumpable only, and exec must work from now on. What
+        // could be seen here is the container's: descriptors are closed, and the program is a copy.
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
+            .map_err(|cause| Error::io("make init dumpable", cause))?;
+    }
     runtime.tell(&Report::Ready)?;
 
     crate::sys::memory::drop_program_pages();
