@@ -66,8 +66,8 @@ fn first(
     if process.rootless {
         // A user may enter the namespaces of a process that is dumpable only, and exec must work from now on. What
         // could be seen here is the container's: descriptors are closed, and the program is a copy.
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)
-            .map_err(|cause| Error::io("make init dumpable", cause))?;
+        // A filter that forbids it forbids that exec too, until the start.
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable);
     }
     runtime.tell(&Report::Ready)?;
 
