@@ -208,14 +208,14 @@ mod tests {
         opts.flag(Opt::ShellJob, true);
         opts.pair(Opt::ExtMnt, b"/a", b"/b");
         opts.numbered(Opt::InheritFd, "pipe:[1]", 1);
-        let expected = b"\x08\x02\x12\x1d\x08\x05\x38\x01\xba\x01\x08\x0a\x02/a\x12\x02/b\xda\x01\x0c\x0a\x08pipe:[1]\x10\x01";
+        let expected = b"\x08\x02\x12\x1e\x08\x05\x38\x01\xba\x01\x08\x0a\x02/a\x12\x02/b\xda\x01\x0c\x0a\x08pipe:[1]\x10\x01";
         assert_eq!(request(Verb::Restore, &opts).as_bytes(), expected);
         assert_eq!(notified(true).as_bytes(), b"\x08\x06\x18\x01");
     }
 
     #[test]
     fn a_response_is_read() {
-        let bytes = b"\x08\x06\x10\x01\x2a\x13\x0a\x0epost-restore\xff\xff\x10\x2a";
+        let bytes = b"\x08\x06\x10\x01\x2a\x12\x0a\x0epost-restore\xff\xff\x10\x2a";
         let response = Response::parse(bytes);
         assert!(response.is_notification() && response.success);
         assert_eq!(response.pid, 42);
