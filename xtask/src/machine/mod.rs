@@ -51,7 +51,7 @@ const PACKAGES: &[&str] = &[
 ];
 
 /// More than any script of the project's tests takes, by emulation on a busy host.
-pub const PATIENCE: Duration = Duration::from_secs(1200);
+pub const PATIENCE: Duration = Duration::from_secs(2400);
 
 /// How a script in the machine ended.
 #[derive(Debug)]

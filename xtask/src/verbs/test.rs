@@ -137,8 +137,10 @@ fn in_machine(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
 
 /// What the machine runs: each program as root, then the stories of the command line once more as its user.
 fn script(programs: &[&str], filter: &str) -> String {
-    let mut script =
-        "export COFFERDAM_RUNTIME=/payload/runhcs COFFERDAM_BUSYBOX=/usr/bin/busybox\nfailed=0\n".to_owned();
+    let mut script = "export COFFERDAM_RUNTIME=/payload/runhcs COFFERDAM_BUSYBOX=/usr/bin/busybox\n\
+         # What is repeated to find leaks and races is repeated on the host; an emulated processor is slow.\n\
+         export COFFERDAM_SOAK=20 COFFERDAM_KILL_POINTS=10\nfailed=0\n"
+        .to_owned();
     let arguments = format!("--color never --show-output {filter}");
     for program in programs.iter().filter(|program| **program != CALLERS_PROGRAM) {
         script += &format!("echo; echo '== {program}'\n./{program} {arguments} || failed=1\n");
