@@ -167,10 +167,11 @@ fn the_runtime_is_not_overwritten_by_a_container_it_visits(w: &World) {
         .fold(w.bundle(), |b, c| b.capability(c));
     let mut c = w.ready(&bundle.inside(&["hunt"]));
     for _ in 0..30 {
-        runtime.call(&["exec", &c.id, "/bin/true"]).run().ok();
+        // What it catches may be its own program, once that runs: then it spoils its own root, and this fails.
+        let _ = runtime.call(&["exec", &c.id, "/bin/true"]).run();
         let _ = runtime.call(&["exec", &c.id, "/proc/self/exe"]).run();
     }
-    c.sh("touch /stop").ok();
+    fs::write(c.rootfs().join("stop"), "").unwrap();
     c.out.until("kept ");
     assert_eq!(fs::read(runtime.program()).unwrap(), bytes, "the runtime was overwritten: {}", c.out.text());
     runtime.call(&["state", &c.id]).run().ok();
