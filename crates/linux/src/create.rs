@@ -177,8 +177,7 @@ fn describe(
         keyring: !options.no_new_keyring,
     })?;
     process.compile(spec, filter_cache().as_deref())?;
-    let filter =
-        process.seccomp.as_mut().map(|filter| std::mem::take(&mut filter.program)).unwrap_or_default();
+    let filter = process.take_program();
     let rootfs = rootfs::plan(&rootfs_request(spec, new.bundle, options.no_pivot, rootless, saved))?;
     rootfs.check()?;
     let namespaces = namespaces::plan(spec, fds)?;

@@ -36,8 +36,7 @@ pub(crate) fn exec(
         keyring: !options.no_new_keyring,
     })?;
     process.compile(&spec, create::filter_cache().as_deref())?;
-    let filter =
-        process.seccomp.as_mut().map(|filter| std::mem::take(&mut filter.program)).unwrap_or_default();
+    let filter = process.take_program();
     let cgroups = cgroup::parse_sub_cgroups(&options.exec_cgroups)?;
     let kinds = joinable(saved.namespaces, &init)?;
     let mut fds = vec![create::own_stdin()?, init];

@@ -10,9 +10,6 @@ use std::path::{Path, PathBuf};
 /// What can be wrong with a namespace of a bundle.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NamespaceError {
-    /// Named twice.
-    #[error("malformed spec file: duplicated ns {}", name(*.0))]
-    Duplicate(Type),
     /// The file is not there or cannot be opened.
     #[error("open {} namespace {}", name(*.kind), path.display())]
     Open {
@@ -92,17 +89,12 @@ fn path(namespace: &LinuxNamespace) -> Option<&Path> {
     namespace.path().as_deref().filter(|path| !path.as_os_str().is_empty())
 }
 
-/// Opens what is joined and lists what is made. Descriptors are pushed to `fds`, where init will find them.
+/// Opens what is joined and lists what is made; that no kind is named twice was validated. Descriptors are pushed to `fds`, where init will find them.
 pub(crate) fn plan(spec: &Spec, fds: &mut Vec<OwnedFd>) -> Result<Namespaces, Error> {
     let mut plan = Namespaces::default();
-    let mut seen = 0;
     for namespace in of(spec) {
         let kind = namespace.typ();
         let flag = clone_flag(kind);
-        if seen & flag != 0 {
-            return Err(NamespaceError::Duplicate(kind).into());
-        }
-        seen |= flag;
         match path(namespace) {
             Some(path) => {
                 let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(

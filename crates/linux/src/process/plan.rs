@@ -183,6 +183,11 @@ fn plan_namespaces(plan: &mut Plan, spec: &Spec, namespaces: &Namespaces<'_>) ->
 }
 
 impl Plan {
+    /// Takes the compiled filter away: it travels to init beside the plan. Empty when there is none.
+    pub(crate) fn take_program(&mut self) -> Vec<u8> {
+        self.seccomp.as_mut().map(|filter| std::mem::take(&mut filter.program)).unwrap_or_default()
+    }
+
     /// Compiles the seccomp filter, or finds it in the folder of compiled ones.
     pub fn compile(&mut self, spec: &Spec, cache: Option<&std::path::Path>) -> Result<(), Error> {
         if let (Some(filter), Some(profile)) =
