@@ -5,10 +5,16 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
+use std::sync::LazyLock;
 
-/// The root of the clone.
+/// The root of the clone that cargo runs this program for. Asked when it runs: with a target folder that several clones
+/// share, cargo takes a program that was built for another one.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    static MANIFEST: LazyLock<PathBuf> = LazyLock::new(|| {
+        std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+    });
+    MANIFEST.parent().unwrap_or(Path::new("."))
 }
 
 /// The cargo that runs this program.
