@@ -17,17 +17,20 @@ use oci_spec::runtime::{
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// The bundle's config as it was at creation. The bundle's own file may change, or go, while the container lives.
 const KEPT_SPEC: &str = "config.json";
+
+/// What the runtime runs while init waits with its root not yet entered.
+const RUNTIME_HOOKS: [Point; 2] = [Point::Prestart, Point::CreateRuntime];
 
 /// Checks the bundle and decides what will be made. Touches nothing.
 pub(crate) fn plan(linux: &Linux, new: &NewContainer<'_>) -> Result<Saved, Error> {
     let spec = new.spec;
     process::validate(spec, linux.is_rootless())?;
     let namespaces = namespaces::of(spec).iter().fold(0, |all, one| all | namespaces::clone_flag(one.typ()));
-    let has = |point: Point| spec.hooks().as_ref().is_some_and(|hooks| !point.of(hooks).is_empty());
     Ok(Saved {
         stage: Stage::Planned,
         cgroup: cgroup::plan(&cgroup_request(linux, new))?,
@@ -38,12 +41,12 @@ pub(crate) fn plan(linux: &Linux, new: &NewContainer<'_>) -> Result<Saved, Error
         namespaces,
         own_pid_namespace: namespaces::having(spec, LinuxNamespaceType::Pid) == Having::New,
         host_mounts: namespaces::having(spec, LinuxNamespaceType::Mount) == Having::Shared,
-        poststart: has(Point::Poststart),
-        poststop: has(Point::Poststop),
+        poststart: !Point::Poststart.of_spec(spec).is_empty(),
+        poststop: !Point::Poststop.of_spec(spec).is_empty(),
     })
 }
 
-fn intel_rdt(spec: &Spec) -> Option<&LinuxIntelRdt> {
+pub(crate) fn intel_rdt(spec: &Spec) -> Option<&LinuxIntelRdt> {
     spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref())
 }
 
@@ -184,7 +187,6 @@ fn describe(
     let pipes = start_fifo::make(new.state_dir)?;
     let (start, answer) = (Slot(fds.len() as u32), Slot(fds.len() as u32 + 1));
     fds.extend([pipes.start, pipes.answer]);
-    let list = |point: Point| spec.hooks().as_ref().map(|hooks| point.of(hooks).to_vec()).unwrap_or_default();
     let plan = Plan {
         namespaces,
         process,
@@ -195,9 +197,9 @@ fn describe(
         role: Role::Container(Box::new(Container {
             rootfs,
             state: hook_state::state(new.id.as_str(), new.bundle, spec, ContainerState::Creating, 0)?,
-            runtime_hooks: !list(Point::Prestart).is_empty() || !list(Point::CreateRuntime).is_empty(),
-            create_hooks: list(Point::CreateContainer),
-            start_hooks: list(Point::StartContainer),
+            runtime_hooks: RUNTIME_HOOKS.iter().any(|point| !point.of_spec(spec).is_empty()),
+            create_hooks: Point::CreateContainer.of_spec(spec).to_vec(),
+            start_hooks: Point::StartContainer.of_spec(spec).to_vec(),
             start,
             answer,
         })),
@@ -285,8 +287,9 @@ pub(crate) fn place(
     Ok(())
 }
 
-fn resources(spec: &Spec) -> LinuxResources {
-    spec.linux().as_ref().and_then(|linux| linux.resources().clone()).unwrap_or_default()
+fn resources(spec: &Spec) -> Cow<'_, LinuxResources> {
+    let given = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+    given.map_or_else(|| Cow::Owned(LinuxResources::default()), Cow::Borrowed)
 }
 
 /// A container's first process, as the record has it.
@@ -298,11 +301,10 @@ pub(crate) fn init_process(pid: i32) -> Result<InitProcess, Error> {
 
 /// Runs the hooks whose time is when the namespaces are there and the root is not entered.
 pub(crate) fn runtime_hooks(new: &NewContainer<'_>, pid: i32) -> Result<(), Error> {
-    let Some(hooks) = new.spec.hooks() else { return Ok(()) };
     let state = hook_state::state(new.id.as_str(), new.bundle, new.spec, ContainerState::Creating, pid)?;
     let state = hook_state::json(&state)?;
-    for point in [Point::Prestart, Point::CreateRuntime] {
-        hooks::run(point, point.of(hooks), &state, DefaultEnv::Empty)?;
+    for point in RUNTIME_HOOKS {
+        hooks::run(point, point.of_spec(new.spec), &state, DefaultEnv::Empty)?;
     }
     Ok(())
 }

@@ -66,8 +66,7 @@ fn poststop(container: &Existing<'_, Saved>) -> Result<(), Error> {
     let state =
         hook_state::state(container.id.as_str(), container.bundle, &spec, ContainerState::Stopped, 0)?;
     let state = hook_state::json(&state)?;
-    let list = spec.hooks().as_ref().map(|hooks| Point::Poststop.of(hooks)).unwrap_or_default();
-    for hook in list {
+    for hook in Point::Poststop.of_spec(&spec) {
         if let Err(error) = hooks::run(Point::Poststop, std::slice::from_ref(hook), &state, DefaultEnv::Empty)
         {
             log::warn!("{}", Error::from(error));

@@ -12,7 +12,6 @@ use compute::{Error, Kind};
 use oci_spec::runtime::{ContainerState, Process as ProcessSpec, Spec};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::Pid;
-use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 /// Runs `process` in the container; returns when its program has been executed.
@@ -24,8 +23,8 @@ pub(crate) fn exec(
 ) -> Result<Child, Error> {
     let saved = container.saved;
     let spec = create::kept_spec(container.state_dir)?;
-    let init = saved.init.ok_or_else(|| Error::new(Kind::Internal, "no init is on record"))?;
-    let init = signal::open(init)?
+    let recorded = saved.init.ok_or_else(|| Error::new(Kind::Internal, "no init is on record"))?;
+    let init = signal::open(recorded)?
         .ok_or_else(|| Error::new(Kind::WrongState, "cannot exec in a stopped container"))?;
     let mut process = process::plan(&process::Request {
         container: container.id.as_str(),
@@ -38,7 +37,7 @@ pub(crate) fn exec(
     process.compile(&spec, create::filter_cache().as_deref())?;
     let filter = process.take_program();
     let cgroups = cgroup::parse_sub_cgroups(&options.exec_cgroups)?;
-    let kinds = joinable(saved.namespaces, &init)?;
+    let kinds = joinable(saved.namespaces, recorded.pid)?;
     let mut fds = vec![create::own_stdin()?, init];
     let console = options.console.map(|console| {
         fds.push(console);
@@ -68,12 +67,11 @@ pub(crate) fn exec(
 }
 
 /// The kinds that differ from ours: joining one's own user namespace is an error, joining one's own others is a waste.
-fn joinable(kinds: u32, init: &OwnedFd) -> Result<u32, Error> {
+fn joinable(kinds: u32, pid: i32) -> Result<u32, Error> {
     let user = libc::CLONE_NEWUSER as u32;
     if kinds & user == 0 {
         return Ok(kinds);
     }
-    let pid = pid_of(init)?;
     let id = |path: String| {
         rustix::fs::stat(&path)
             .map(|stat| (stat.st_dev, stat.st_ino))
@@ -81,14 +79,6 @@ fn joinable(kinds: u32, init: &OwnedFd) -> Result<u32, Error> {
     };
     let same = id("/proc/self/ns/user".to_owned())? == id(format!("/proc/{pid}/ns/user"))?;
     Ok(if same { kinds & !user } else { kinds })
-}
-
-fn pid_of(pidfd: &OwnedFd) -> Result<i32, Error> {
-    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
-    let text = std::fs::read_to_string(&path).map_err(|cause| Error::io(format!("read {path}"), cause))?;
-    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse().ok());
-    pid.filter(|pid| *pid > 0)
-        .ok_or_else(|| Error::new(Kind::WrongState, "cannot exec in a stopped container"))
 }
 
 /// After `Ready` the stream ends with the execution, or says why there was none.
@@ -145,8 +135,7 @@ impl Assist for Joining<'_, '_> {
         if !entered {
             saved.cgroup().join(pid, self.cgroups, saved.init.map(|init| init.pid))?;
         }
-        let rdt = self.spec.linux().as_ref().and_then(|linux| linux.intel_rdt().as_ref());
-        if let (Some(class), Some(wanted)) = (&saved.rdt, rdt) {
+        if let (Some(class), Some(wanted)) = (&saved.rdt, create::intel_rdt(self.spec)) {
             class.place(pid, wanted)?;
         }
         Ok(())

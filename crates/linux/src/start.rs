@@ -62,8 +62,13 @@ fn poststart(container: &Existing<'_, Saved>) -> Result<(), Error> {
     let pid = container.saved.init.map_or(0, |init| init.pid);
     let state =
         hook_state::state(container.id.as_str(), container.bundle, &spec, ContainerState::Running, pid)?;
-    let list = spec.hooks().as_ref().map(|hooks| Point::Poststart.of(hooks)).unwrap_or_default();
-    hooks::run(Point::Poststart, list, &hook_state::json(&state)?, DefaultEnv::Empty).map_err(|error| {
+    hooks::run(
+        Point::Poststart,
+        Point::Poststart.of_spec(&spec),
+        &hook_state::json(&state)?,
+        DefaultEnv::Empty,
+    )
+    .map_err(|error| {
         let error = Error::from(error);
         match crate::signal::kill_all(container) {
             Ok(()) => error,

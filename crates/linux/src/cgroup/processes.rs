@@ -6,7 +6,7 @@ use super::error::{Error, Result};
 use super::layout::{Kind, Membership, Mount, Version};
 use super::make::write_pid;
 use super::systemd;
-use crate::sys::signal;
+use crate::sys::signals;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::path::{Component, Path, PathBuf};
@@ -267,7 +267,7 @@ fn signal_each(pids: &[i32], number: i32) -> Result<()> {
     let mut errors = Vec::new();
     // Zero is a process of another PID namespace than ours.
     for pid in pids.iter().filter(|pid| **pid > 0) {
-        match signal::kill(*pid, number) {
+        match signals::kill(*pid, number) {
             Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {}
             Err(error) => errors.push(Error::io(format!("send signal {number} to process {pid}"), error)),
             Ok(()) => {}

@@ -316,7 +316,7 @@ fn a_frozen_process_is_killed_all_the_same() {
     let pid = container.sleeper();
     container.cgroup.freeze().unwrap();
     assert!(container.cgroup.frozen().unwrap());
-    crate::sys::signal::kill(pid, 9).unwrap();
+    crate::sys::signals::kill(pid, 9).unwrap();
     if container.has_v1("freezer") {
         assert_eq!(container.cgroup.processes().unwrap(), [pid], "version 1 does not let it end");
     }

@@ -6,7 +6,7 @@
 
 use super::error::Error;
 use crate::sys::exec::inherit_stdio_only;
-use oci_spec::runtime::{Hook, Hooks};
+use oci_spec::runtime::{Hook, Hooks, Spec};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
@@ -55,6 +55,11 @@ impl Point {
             Self::Poststart => "poststart",
             Self::Poststop => "poststop",
         }
+    }
+
+    /// Its hooks in a specification.
+    pub fn of_spec(self, spec: &Spec) -> &[Hook] {
+        spec.hooks().as_ref().map(|hooks| self.of(hooks)).unwrap_or_default()
     }
 
     /// Its hooks.

@@ -42,14 +42,6 @@ pub(super) fn make(plan: &Plan, devices: &[Device], root: &Root, mounter: &Mount
     Ok(())
 }
 
-/// Binds the container's end of its terminal to /dev/console.
-pub(super) fn mount_console(root: &Root, mounter: &Mounter, terminal: BorrowedFd<'_>) -> Result<(), Failure> {
-    let path = Path::new("/dev/console");
-    let target = root.ordinary_file(path).attempted(|| "create /dev/console mount target")?;
-    let source = mounter.clone_of(terminal, false)?;
-    mounter.bind(root, source, &target).map(drop)
-}
-
 /// A null device, for certain: an image can have anything at /dev/null.
 pub(super) fn null(root: &Root) -> Result<OwnedFd, Failure> {
     let null = root

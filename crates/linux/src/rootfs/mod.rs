@@ -9,7 +9,7 @@
 //! | [`Rootfs::prepare`]      | init, the host's `/`  | propagation, the root, all mounts, devices                      |
 //! | *hooks*                  |                       | `prestart`, `createRuntime`, `createContainer`                  |
 //! | [`Rootfs::enter`]        | init                  | pivots                                                          |
-//! | [`Rootfs::mount_console`]| init, the container's | the terminal, if there is one                                   |
+//! | *terminal*               | init, the container's | `/dev/console`, by [`process`](crate::process)                  |
 //! | *sysctls*                |                       | while `/proc/sys` can be written                                |
 //! | [`Rootfs::finish`]       | init, the container's | read-only mounts, root and paths; masked paths                  |
 //!
@@ -46,7 +46,7 @@ use error::Attempted;
 use mounts::Maker;
 use options::ms;
 use plan::Entry;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
@@ -83,11 +83,6 @@ impl<'a> Rootfs<'a> {
             devices::reopen_null(&self.root)?;
         }
         Ok(())
-    }
-
-    /// Shows the container's end of its terminal at /dev/console.
-    pub fn mount_console(&self, terminal: BorrowedFd<'_>) -> Result<(), Error> {
-        Ok(devices::mount_console(&self.root, &self.mounter, terminal)?)
     }
 
     /// Takes away what the container may not change or see. Comes last: what was writable until now no longer is.

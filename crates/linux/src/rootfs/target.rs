@@ -74,15 +74,6 @@ impl Root {
         }
     }
 
-    /// A file, created if need be, whose last component is no link.
-    pub(super) fn ordinary_file(&self, path: &Path) -> Result<Target> {
-        match self.open(path, PLACE, ResolveFlags::NO_SYMLINKS) {
-            Ok(fd) => Ok(Target { fd, path: path.to_owned(), created: false }),
-            Err(Errno::NOENT | Errno::LOOP | Errno::NOSYS) => self.walk(path, false, Create::File),
-            Err(errno) => Err(errno),
-        }
-    }
-
     /// What is at `path`, if anything is. Links are followed, inside.
     pub(super) fn existing(&self, path: &Path) -> Result<Option<OwnedFd>> {
         let found = match self.open(path, PLACE, ResolveFlags::empty()) {

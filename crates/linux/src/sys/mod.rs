@@ -8,6 +8,5 @@ pub(crate) mod memory;
 pub(crate) mod mount;
 pub mod sched;
 pub mod seccomp;
-pub mod signal;
 pub mod signals;
 pub(crate) mod unshare;

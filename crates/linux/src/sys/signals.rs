@@ -1,4 +1,5 @@
-//! signalfd(2) for a program that supervises another: signals wait in a descriptor until it asks for them.
+//! Signals: in a descriptor (signalfd(2)) for a program that supervises another, and sent by number, which the safe
+//! wrappers do for signals that have a name only.
 
 // UNSAFETY: rustix has neither sigprocmask nor signalfd, and sends only signals that have names.
 #![expect(unsafe_code, reason = "no safe wrapper exists")]
@@ -78,6 +79,17 @@ pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
         )
     };
     if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sends a signal by number to the process with this id. Zero and negative ids, which would mean groups of processes, are
+/// refused.
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    if pid <= 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: takes two numbers and touches no memory of ours.
+    let result = unsafe { libc::kill(pid, signal) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A child that has ended and was not waited for; it stays so.

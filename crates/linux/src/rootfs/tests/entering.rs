@@ -45,7 +45,7 @@ fn the_terminal_is_the_console_and_null_is_the_containers() {
         let manager = std::fs::File::options().read(true).write(true).open("/dev/ptmx").unwrap();
         rustix::pty::unlockpt(&manager).unwrap();
         let terminal = rustix::pty::ioctl_tiocgptpeer(&manager, flags).unwrap();
-        rootfs.mount_console(terminal.as_fd()).unwrap();
+        crate::process::terminal::mount_console(terminal.as_fd()).unwrap();
         rootfs.finish().unwrap();
         let console = std::fs::metadata("/dev/console").unwrap();
         assert!(console.file_type().is_char_device());
