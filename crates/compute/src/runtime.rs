@@ -188,7 +188,7 @@ impl<B: Backend> Runtime<B> {
     ) -> Result<T> {
         let record = self.store.read::<B::Saved>(id)?;
         let state_dir = self.store.dir(id);
-        let existing = Existing { id, bundle: &record.bundle, state_dir: &state_dir, saved: &record.backend };
+        let existing = existing(id, &record, &state_dir);
         let observed = self.backend.observe(&existing)?;
         admit(id.as_str(), observed.status, verb)?;
         act(&existing, observed)
@@ -207,8 +207,7 @@ impl<B: Backend> Runtime<B> {
         let state_dir = self.store.dir(id);
         if force && let Ok(record) = self.store.read::<B::Saved>(id) {
             // A creation that hangs holds the lock: without its processes it fails and lets go.
-            let existing =
-                Existing { id, bundle: &record.bundle, state_dir: &state_dir, saved: &record.backend };
+            let existing = existing(id, &record, &state_dir);
             self.backend.kill_all(&existing)?;
         }
         let locked = self.store.lock(id)?;
@@ -226,7 +225,7 @@ impl<B: Backend> Runtime<B> {
             }
             Err(error) => return Err(error),
         };
-        let existing = Existing { id, bundle: &record.bundle, state_dir: &state_dir, saved: &record.backend };
+        let existing = existing(id, &record, &state_dir);
         let observed = self.backend.observe(&existing)?;
         match admit(id.as_str(), observed.status, Verb::Delete { force })? {
             Step::Go => {}
@@ -240,7 +239,7 @@ impl<B: Backend> Runtime<B> {
     pub fn state(&self, id: &ContainerId) -> Result<State> {
         let record = self.store.read::<B::Saved>(id)?;
         let state_dir = self.store.dir(id);
-        let existing = Existing { id, bundle: &record.bundle, state_dir: &state_dir, saved: &record.backend };
+        let existing = existing(id, &record, &state_dir);
         let Observed { status, pid } = self.backend.observe(&existing)?;
         Ok(State {
             oci_version: record.oci_version,
@@ -270,6 +269,11 @@ impl<B: Backend> Runtime<B> {
     pub fn bundle(&self, id: &ContainerId) -> Result<PathBuf> {
         Ok(self.store.read::<B::Saved>(id)?.bundle)
     }
+}
+
+/// The container of a record.
+fn existing<'a, S>(id: &'a ContainerId, record: &'a Record<S>, state_dir: &'a Path) -> Existing<'a, S> {
+    Existing { id, bundle: &record.bundle, state_dir, saved: &record.backend }
 }
 
 fn new_record<S>(

@@ -89,8 +89,8 @@ fn send(pidfd: BorrowedFd<'_>, number: i32) -> Result<(), Error> {
 fn ended(pidfd: BorrowedFd<'_>, deadline: Instant) -> Result<bool, Error> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-        match poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], Some(&timeout)) {
+        let timeout = Timespec::try_from(left).ok();
+        match poll(&mut [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)], timeout.as_ref()) {
             Ok(0) => return Ok(false),
             Ok(_) => return Ok(true),
             Err(rustix::io::Errno::INTR) => {}

@@ -32,10 +32,10 @@ pub(crate) fn watch(
     let mut next = Instant::now() + interval;
     loop {
         let left = next.saturating_duration_since(Instant::now());
-        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        let timeout = Timespec::try_from(left).ok();
         let mut fds =
             [PollFd::new(&pidfd, PollFlags::IN), PollFd::from_borrowed_fd(oom.as_fd(), PollFlags::IN)];
-        match poll(&mut fds, Some(&timeout)) {
+        match poll(&mut fds, timeout.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(cause) => return Err(Error::io("wait for events of the container", cause)),
             Ok(_) => {}

@@ -192,10 +192,7 @@ fn wait(fds: &mut [PollFd<'_>], patience: Option<Duration>) -> io::Result<()> {
     let deadline = patience.map(|patience| Instant::now() + patience);
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
         match poll(fds, left.as_ref()) {
             Err(Errno::INTR) => {}
             other => return Ok(other.map(drop)?),
