@@ -44,6 +44,8 @@ pub struct Options {
     /// A connected stream socket that gets the terminal's master; without it, standard input and outputs are
     /// inherited.
     pub console: Option<OwnedFd>,
+    /// The terminal adds no carriage returns: the caller shows it on a terminal of its own, which does.
+    pub raw_output: bool,
     /// A connected stream socket that gets a descriptor of the process.
     pub pidfd_socket: Option<OwnedFd>,
     /// How many descriptors from 3 on the process keeps.

@@ -179,6 +179,9 @@ fn describe(
         rootless,
         keyring: !options.no_new_keyring,
     })?;
+    if let Some(terminal) = &mut process.terminal {
+        terminal.raw_output = options.raw_output;
+    }
     process.compile(spec, filter_cache().as_deref())?;
     let filter = process.take_program();
     let rootfs = rootfs::plan(&rootfs_request(spec, new.bundle, options.no_pivot, rootless, saved))?;

@@ -34,6 +34,9 @@ pub(crate) fn exec(
         rootless: linux.is_rootless(),
         keyring: !options.no_new_keyring,
     })?;
+    if let Some(terminal) = &mut process.terminal {
+        terminal.raw_output = options.raw_output;
+    }
     process.compile(&spec, create::filter_cache().as_deref())?;
     let filter = process.take_program();
     let cgroups = cgroup::parse_sub_cgroups(&options.exec_cgroups)?;

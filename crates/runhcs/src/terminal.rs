@@ -8,6 +8,7 @@
 //! The host's terminal keeps its output processing and the container's does not add line ends, so that each line end
 //! is processed once, as with runc.
 
+use crate::backends::raw_output;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -80,10 +81,8 @@ impl Awaited {
     pub(crate) fn attach(mut self) -> Result<Terminal, TerminalError> {
         let master = receive_fd(self.socket.as_fd()).map_err(failed("receive the container's terminal"))?;
         rustix::io::ioctl_fionbio(&master, true).map_err(failed("set up the container's terminal"))?;
-        let mut modes = tcgetattr(&master).map_err(failed("read the modes of the container's terminal"))?;
-        modes.output_modes.remove(OutputModes::ONLCR);
-        tcsetattr(&master, OptionalActions::Now, &modes)
-            .map_err(failed("set the modes of the container's terminal"))?;
+        // A new one comes like this; a restored one as it was checkpointed.
+        raw_output(master.as_fd()).map_err(failed("set the modes of the container's terminal"))?;
         let stdio =
             |fd: BorrowedFd<'_>, flags| private(fd, flags).map_err(failed("open the standard streams"));
         let input = Pump::new(stdio(rustix::stdio::stdin(), OFlags::RDONLY)?);

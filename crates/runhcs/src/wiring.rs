@@ -88,6 +88,7 @@ impl Wiring {
                 let (ours, theirs) = Awaited::new()?;
                 give_size(process, &ours)?;
                 options.console = Some(theirs);
+                options.raw_output = true;
                 awaited = Some(ours);
             }
             (None, _, false) => {}

@@ -25,6 +25,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub struct Terminal {
     /// Rows and columns, if the caller knows them.
     pub size: Option<(u16, u16)>,
+    /// [`raw_output`] from before the program's first word on.
+    pub raw_output: bool,
 }
 
 /// What a caller receives beside the master; it names the file that was opened, as runc's message does.
@@ -45,7 +47,7 @@ pub struct Pty {
 pub(crate) fn plan(size: Option<oci_spec::runtime::Box>) -> Terminal {
     let side = |cells: u64| u16::try_from(cells).unwrap_or(u16::MAX);
     let size = size.map(|size| (side(size.height()), side(size.width())));
-    Terminal { size: size.filter(|(rows, columns)| *rows != 0 && *columns != 0) }
+    Terminal { size: size.filter(|(rows, columns)| *rows != 0 && *columns != 0), raw_output: false }
 }
 
 /// Leaves the session of the runtime's caller. Being the leader of one already is as good.
@@ -67,6 +69,9 @@ pub fn allocate(terminal: &Terminal) -> Result<Pty, Error> {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&master, size)
             .map_err(Error::system(format!("set the console to {rows} rows, {columns} columns")))?;
+    }
+    if terminal.raw_output {
+        raw_output(master.as_fd()).map_err(Error::system("clear ONLCR of the console"))?;
     }
     Ok(Pty { master, slave })
 }
@@ -164,8 +169,8 @@ pub fn attach(slave: &OwnedFd) -> Result<(), Error> {
 }
 
 /// For a runtime in the foreground: no carriage return before each line feed, its own terminal does that.
-pub fn raw_output(master: BorrowedFd<'_>) -> Result<(), Error> {
-    let mut settings = tcgetattr(master).map_err(Error::system("get the console's settings"))?;
+pub fn raw_output(master: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut settings = tcgetattr(master)?;
     settings.output_modes.remove(OutputModes::ONLCR);
-    tcsetattr(master, OptionalActions::Now, &settings).map_err(Error::system("clear ONLCR of the console"))
+    tcsetattr(master, OptionalActions::Now, &settings)
 }

@@ -50,6 +50,7 @@ fn role() {
             .stdin(slave.try_clone().unwrap())
             .stdout(slave.try_clone().unwrap())
             .stderr(slave);
+        crate::backends::raw_output(master.as_fd()).unwrap();
         send(&theirs, &master);
         awaited = Some(ours);
     }
@@ -71,7 +72,7 @@ fn pty() -> (OwnedFd, OwnedFd) {
     (master, slave)
 }
 
-/// As init does it: the name is the payload, the master the one descriptor.
+/// As init does it, once the output is raw: the name is the payload, the master the one descriptor.
 fn send(socket: &OwnedFd, master: &OwnedFd) {
     let fds = [master.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

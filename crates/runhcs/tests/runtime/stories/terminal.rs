@@ -21,6 +21,11 @@ pub(crate) const STORIES: &[Story] = &[
     story!(the_callers_terminal_is_restored, Need::Anyone),
     story!(control_c_goes_to_the_container, Need::Anyone),
     story!(exec_with_a_terminal_in_the_foreground, Need::Anyone),
+    story!(
+        lines_of_exec_end_once,
+        Need::Ours("others may take the terminal after the first word"),
+        Need::Anyone
+    ),
     story!(exec_with_a_console_socket, Need::Anyone),
     story!(exec_without_tty_has_none_though_init_has, Need::NotCrun, Need::Anyone),
     story!(a_terminal_without_a_console_socket_is_refused, Need::NotCrun, Need::Anyone),
@@ -164,6 +169,16 @@ fn exec_with_a_terminal_in_the_foreground(w: &World) {
     terminal.master.until("got typed");
     run.wait().code(8);
     assert_eq!(c.status(), "running");
+}
+
+/// However soon the program speaks: its terminal and the caller's do not both add a carriage return.
+fn lines_of_exec_end_once(w: &World) {
+    let c = w.idle();
+    for _ in 0..40 {
+        let mut terminal = Terminal::open(80, 24);
+        in_front(c.exec_with(&["--tty"], &["/bin/echo", "said"]), &terminal).run().ok();
+        assert_eq!(terminal.master.until("\n"), "said\r\n");
+    }
 }
 
 fn exec_with_a_console_socket(w: &World) {
