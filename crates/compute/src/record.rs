@@ -26,6 +26,8 @@ const TEMPORARY: &str = ".state.json.new";
 const LOCK: &str = "lock";
 /// No record of ours comes near; what is larger was not written by us.
 const MAX_RECORD_BYTES: u64 = 16 << 20;
+/// Most records fit, and are read at once; `list` reads all there are.
+const USUAL_RECORD_BYTES: usize = 4 << 10;
 
 /// What is kept of a container. `S` is the backend's part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -200,7 +202,7 @@ impl Store {
             version: u32,
         }
         let path = self.dir(id).join(RECORD);
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(USUAL_RECORD_BYTES);
         let file = File::open(&path).map_err(|cause| match cause.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => self.missing(id),
             _ => io_error("open record", &path)(cause),

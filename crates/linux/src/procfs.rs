@@ -2,7 +2,11 @@
 
 use crate::saved::InitProcess;
 use compute::Error;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+
+/// More than the fields of /proc/pid/stat can take: so it is read at once.
+const LONGEST: usize = 2 << 10;
 
 /// What /proc/pid/stat says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +20,10 @@ pub(crate) struct Stat {
 /// Reads /proc/pid/stat; `None` when there is no such process.
 pub(crate) fn stat(pid: i32) -> Result<Option<Stat>, Error> {
     let path = format!("/proc/{pid}/stat");
-    match std::fs::read(&path) {
-        Ok(bytes) => match parse(&bytes) {
+    let mut bytes = Vec::with_capacity(LONGEST);
+    let read = File::open(&path).and_then(|file| file.take(LONGEST as u64).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => match parse(&bytes) {
             Some(stat) => Ok(Some(stat)),
             None => Err(Error::io(format!("understand {path}"), io::Error::from(io::ErrorKind::InvalidData))),
         },

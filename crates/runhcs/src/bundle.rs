@@ -15,6 +15,8 @@ pub(crate) const CONFIG: &str = "config.json";
 
 /// No real configuration comes near; a larger file would only be read to exhaust memory.
 const MAX_BYTES: u64 = 32 << 20;
+/// What container managers write fits, and is read at once.
+const USUAL_BYTES: usize = 32 << 10;
 
 /// What is wrong with a bundle or another JSON file given to us.
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +136,7 @@ pub(crate) fn validate(process: &Process) -> Result<(), BundleError> {
 }
 
 fn read(path: &Path, from: impl Read) -> Result<Vec<u8>, BundleError> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
     let read = from.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|cause| BundleError::Io { attempted: "read", path: path.to_owned(), cause })?;
     if bytes.len() as u64 > MAX_BYTES {
