@@ -197,11 +197,23 @@ fn kill(caller: &dyn Caller) -> Result<()> {
 fn memory_limit(caller: &dyn Caller) -> Result<()> {
     // dd fills its whole buffer before it writes any of it.
     let greedy = ["dd", "if=/dev/zero", "of=/dev/null", "bs=256M", "count=1"];
-    done(caller.start(&Container { memory: Some(64 << 20), ..container("memory", &greedy) }))?;
+    let memory = Some(64 << 20);
+    done(caller.start(&Container { memory, ..container("memory", &greedy) }))?;
     let _removed = Removed(caller, "memory");
     let code = caller.wait("memory")?;
     ensure!(code == 137, "exit code {code}");
-    eventually("the caller's word of the OOM kill", || caller.oom_killed("memory"))
+
+    // A caller reads of the kill in the cgroup, which systemd takes away as soon as it is empty: whoever wants
+    // to see it for sure lets one process live.
+    let survived = format!("{} ; echo dd: $? ; {}", greedy.join(" "), TICKING[2]);
+    done(caller.start(&Container { memory, ..container("survivor", &["sh", "-c", &survived]) }))?;
+    let _removed = Removed(caller, "survivor");
+    eventually("the end of dd", || Ok(done(caller.logs("survivor"))?.contains("dd: 137")))?;
+    eventually("a tick after it", || Ok(ticks(caller, "survivor")? > 0))?;
+    done(caller.kill("survivor", "SIGKILL"))?;
+    let code = caller.wait("survivor")?;
+    ensure!(code == 137, "exit code {code}");
+    eventually("the caller's word of the OOM kill", || caller.oom_killed("survivor"))
 }
 
 fn cpu_limit(caller: &dyn Caller) -> Result<()> {
