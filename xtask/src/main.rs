@@ -4,6 +4,7 @@
 mod bench;
 mod elf;
 mod inside;
+mod musl;
 mod project;
 mod rootfs;
 mod rules;

@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use std::sync::LazyLock;
 
+use crate::musl;
+
 /// The root of the clone that cargo runs this program for. Asked when it runs: with a target folder that several clones
 /// share, cargo takes a program that was built for another one.
 pub(crate) fn root() -> &'static Path {
@@ -67,7 +69,16 @@ pub(crate) fn release(package: &str, program: &str) -> Result<PathBuf> {
 
 /// As [`release`], with more arguments for cargo.
 pub(crate) fn build(package: &str, program: &str, more: &[String]) -> Result<PathBuf> {
-    let output = cargo("build")
+    let mut cargo = cargo("build");
+    match musl::target() {
+        Some(target) => {
+            cargo.args(["--target", &target]).env(musl::LIBSECCOMP, musl::libseccomp()?);
+        }
+        None => {
+            eprintln!("no standard library for musl (`cargo xtask setup` installs it): building with glibc");
+        }
+    }
+    let output = cargo
         .args(["--release", "--message-format=json-render-diagnostics", "--package", package])
         .args(["--bin", program])
         .args(more)

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use xtask::trees;
 
-use crate::steps;
+use crate::{musl, steps};
 
 /// A Debian package and what the project wants it for.
 struct Package {
@@ -86,12 +86,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     for Tool { name, version, why, .. } in &tools {
         eprintln!("missing: {name} {version} – {why}");
     }
+    let musl = musl::target().is_some();
+    if !musl {
+        eprintln!("missing: {} – the standard library that the product is built with", musl::triple());
+    }
     if arguments.check {
-        ensure!(packages.is_empty() && tools.is_empty(), "`cargo xtask setup` installs what is missing");
+        ensure!(
+            packages.is_empty() && tools.is_empty() && musl,
+            "`cargo xtask setup` installs what is missing"
+        );
         return Ok(());
     }
     if !packages.is_empty() {
         install_packages(&packages)?;
+    }
+    if !musl {
+        musl::install();
     }
     for tool in tools {
         install_tool(tool)?;

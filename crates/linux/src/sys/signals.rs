@@ -20,11 +20,13 @@ impl Signals {
     /// Blocks every signal but SIGPIPE, which would otherwise report this program's own writes, and opens the
     /// descriptor that receives them. Faults of this program still end it.
     pub fn block() -> io::Result<Self> {
-        let mut set = MaybeUninit::uninit();
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::uninit();
-        // SAFETY: sigfillset initialises `set`, pthread_sigmask `before`; both are read only afterwards.
+        // SAFETY: a set is bits, all of which are set here; pthread_sigmask initialises `before`; both are read only
+        // afterwards.
         unsafe {
-            libc::sigfillset(set.as_mut_ptr());
+            // sigfillset(3) leaves out what the C library uses itself, with musl also the first real-time signal.
+            set.as_mut_ptr().write_bytes(0xff, 1);
             libc::sigdelset(set.as_mut_ptr(), libc::SIGPIPE);
             let errno = libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), before.as_mut_ptr());
             if errno != 0 {

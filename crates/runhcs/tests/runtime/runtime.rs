@@ -294,6 +294,13 @@ impl Running {
         rustix::process::pidfd_send_signal(&self.pidfd, signal).expect("a signal to the runtime");
     }
 
+    /// Signals the runtime with a number that has no name.
+    pub(crate) fn signal_number(&self, number: u32) {
+        let script = format!("kill -{number} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &script]).status().expect("sh");
+        assert!(status.success(), "{script}: {status}");
+    }
+
     /// What it said on standard error so far.
     pub(crate) fn stderr(&self) -> String {
         read_lossy(&self.stderr)

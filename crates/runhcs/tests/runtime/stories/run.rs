@@ -111,7 +111,7 @@ fn detached_writes_the_pid_file(w: &World) {
 }
 
 fn signals_reach_the_process(w: &World) {
-    let script = "for s in HUP INT QUIT USR1 USR2 CONT TERM; do trap \"echo got $s\" $s; done; echo ready; \
+    let script = "for s in HUP INT QUIT USR1 USR2 CONT TERM 34 37 64; do trap \"echo got $s\" $s; done; echo ready; \
                   while :; do sleep 0.02; done";
     let mut run = w.run_call(&w.bundle().sh(script), "c", &[]).spawn();
     run.out.expect("ready");
@@ -127,6 +127,11 @@ fn signals_reach_the_process(w: &World) {
     for (signal, name) in signals {
         run.signal(signal);
         run.out.expect(&format!("got {name}"));
+    }
+    // Real-time signals, also those that a C library takes for its own.
+    for number in [34, 37, 64] {
+        run.signal_number(number);
+        run.out.expect(&format!("got {number}"));
     }
     w.call(&["kill", "c", "KILL"]).run().ok();
     run.wait().code(137);
