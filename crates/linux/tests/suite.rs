@@ -15,7 +15,7 @@ const BUSYBOX: &str = "/bin/busybox";
 
 fn main() {
     if linux::init::is_init() {
-        std::process::exit(linux::init::main());
+        linux::init::main()
     }
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     if !is_root || !Path::new(BUSYBOX).exists() {

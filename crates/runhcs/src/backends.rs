@@ -21,7 +21,7 @@ pub(crate) type Engine = Runtime<Isolating>;
 /// If this process is to become a container's, that is done here and never returns.
 pub(crate) fn become_init() {
     if linux::init::is_init() {
-        std::process::exit(linux::init::main());
+        linux::init::main()
     }
 }
 

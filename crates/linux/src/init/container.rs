@@ -6,7 +6,7 @@ use crate::process;
 use crate::process::hooks::{self, DefaultEnv, Point};
 use crate::rootfs::Rootfs;
 use crate::start_fifo;
-use crate::sys::exec::Image;
+use crate::sys::exec::{self, Image};
 use compute::Error;
 use oci_spec::runtime::{ContainerState, State};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -84,7 +84,7 @@ fn first(
         Ok(error) | Err(error) => error,
     };
     starter.failed(error);
-    std::process::exit(1);
+    exec::end(1)
 }
 
 /// One more process of a container.

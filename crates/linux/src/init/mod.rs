@@ -39,6 +39,7 @@ mod wire;
 pub(crate) use message::{Answer, Container, Namespaces, Plan, Report, Role, Slot};
 pub(crate) use wire::{Lost, read_plainly, receive, send, send_bytes, write_plainly};
 
+use crate::sys::exec;
 use compute::{Error, Kind};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use serde::de::DeserializeOwned;
@@ -51,12 +52,13 @@ pub fn is_init() -> bool {
     std::env::args_os().next().is_some_and(|name| name.as_encoded_bytes() == ARGV0.to_bytes())
 }
 
-/// Runs init; returns only when it failed, with the exit code.
-pub fn main() -> i32 {
-    let Ok(runtime) = Runtime::take_over_stdin() else { return 1 };
-    let Err(error) = stage::run(&runtime);
-    runtime.failed(error);
-    1
+/// Runs init: becomes the container's program, or ends.
+pub fn main() -> ! {
+    if let Ok(runtime) = Runtime::take_over_stdin() {
+        let Err(error) = stage::run(&runtime);
+        runtime.failed(error);
+    }
+    exec::end(1)
 }
 
 /// The other end: the runtime that started us, and later whoever starts the container.
