@@ -126,21 +126,22 @@ fn builds(question: &Question) -> impl Iterator<Item = Change> {
     let runs = match question.host.system {
         System::Linux => None,
         System::Windows(_, Version { build, .. }) => {
-            let oldest = match decide(question).isolation {
+            let change = match question.place {
+                Place::Alone => Change::Image,
+                Place::Pod { .. } => Change::PodOf,
+            };
+            // The default isolation may be another for the whole pod.
+            let oldest = match decide(&change(build, build).apply(*question)).isolation {
                 Isolation::Process => oldest_by_process(build),
                 Isolation::Hypervisor => Gate::Pods.since().filter(|since| *since <= build).unwrap_or(FIRST),
             };
-            let oldest = oldest.min(build);
-            Some(match question.place {
-                Place::Alone => Change::Image(oldest, build),
-                Place::Pod { .. } => Change::PodOf(oldest, build),
-            })
+            Some(change(oldest.min(build), build))
         }
     };
     fits.into_iter().chain(runs)
 }
 
-/// The hosts there are: Linux, and every release of Windows.
+/// The other hosts there are: Linux, and every release of Windows.
 fn hosts(question: &Question) -> impl Iterator<Item = Change> {
     let arch = question.image.arch;
     let windows = RELEASES.iter().map(|release| {
@@ -149,7 +150,9 @@ fn hosts(question: &Question) -> impl Iterator<Item = Change> {
     });
     // Windows containers exist for these two.
     let windows = windows.filter(move |_| matches!(arch, Arch::Amd64 | Arch::Arm64));
-    [System::Linux].into_iter().chain(windows).map(move |system| Change::Host(system, arch))
+    let own = (question.host.system, question.host.arch);
+    let systems = [System::Linux].into_iter().chain(windows).filter(move |system| (*system, arch) != own);
+    systems.map(move |system| Change::Host(system, arch))
 }
 
 impl Change {

@@ -58,7 +58,7 @@ pub enum Place {
     Pod {
         /// How many containers the pod will have with this one; 0 asks for the empty sandbox.
         containers: u32,
-        /// The image that the pod's utility VM was booted from; none: this one's.
+        /// The image that the pod began with; its utility VM, if it has one, was booted from it. None: this one.
         uvm: Option<Image>,
     },
 }
@@ -97,7 +97,7 @@ pub struct Refused {
 
 /// Decides; does nothing. See the module's text for the order.
 pub fn decide(question: &Question) -> Verdict {
-    let isolation = question.isolation.unwrap_or_else(|| default_isolation(&question.host, &question.image));
+    let isolation = question.isolated();
     match admit(question, isolation) {
         Ok((rule, pods)) => Verdict { rule, isolation, pods },
         Err((rule, pods)) => Verdict { rule, isolation, pods },
@@ -143,10 +143,7 @@ fn admit(question: &Question, isolation: Isolation) -> Admitted {
         return Err((Rule::Arch, Pods::None));
     }
     // 3 to 6; 2 is the caller's.
-    let guest = match place {
-        Place::Pod { uvm: Some(uvm), .. } => uvm,
-        _ => image,
-    };
+    let guest = question.guest();
     let rule = match isolation {
         Isolation::Process => by_process(host, image),
         Isolation::Hypervisor => by_hypervisor(host, guest),
@@ -261,6 +258,21 @@ fn fits(uvm: &Image, image: &Image) -> Result<(), Rule> {
     }
 }
 
+impl Question {
+    /// The isolation that is asked for, or what the host gives by default: a pod's containers all get the pod's.
+    fn isolated(&self) -> Isolation {
+        self.isolation.unwrap_or_else(|| default_isolation(&self.host, self.guest()))
+    }
+
+    /// The image that a utility VM is booted from.
+    fn guest(&self) -> &Image {
+        match &self.place {
+            Place::Pod { uvm: Some(uvm), .. } => uvm,
+            Place::Pod { uvm: None, .. } | Place::Alone => &self.image,
+        }
+    }
+}
+
 impl Verdict {
     /// Whether it may run.
     pub fn allowed(&self) -> bool {
@@ -286,9 +298,7 @@ impl Pods {
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Question { host, image, .. } = self;
-        let isolation = self.isolation.unwrap_or_else(|| default_isolation(host, image));
-        write!(f, "{image} on {host} by {}", isolation.as_str())?;
+        write!(f, "{} on {} by {}", self.image, self.host, self.isolated().as_str())?;
         match self.place {
             Place::Alone => Ok(()),
             Place::Pod { containers: 0, .. } => f.write_str(" as a pod's sandbox"),

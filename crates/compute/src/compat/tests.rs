@@ -215,6 +215,10 @@ fn the_default_isolation() {
         assert_eq!(verdict.isolation, isolation, "{what} on {on}");
         assert!(verdict.allowed());
     }
+    // A pod's containers are isolated as it is.
+    let linux_pod = pod("windows-server-2019", &["linux", "linux", "windows:17763"], None);
+    assert_eq!(linux_pod, [Rule::LinuxGuest, Rule::LinuxGuest, Rule::PodSystem]);
+    assert_eq!(pod("windows-server-2019", &["windows:17763", "linux"], None)[1], Rule::LinuxByProcess);
 }
 
 #[test]
