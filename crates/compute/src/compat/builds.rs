@@ -8,44 +8,35 @@ use super::platform::{Edition, Version};
 pub struct Release {
     /// The build number.
     pub build: u32,
-    /// What people and image tags call it, in lower case.
-    pub words: &'static [&'static str],
-    /// What stands behind `windows-server-`, if there was a server.
-    pub server: Option<&'static str>,
-    /// What stands behind `windows-`, if there was a client.
-    pub client: Option<&'static str>,
+    /// What it can be called: `windows-server-` and `windows-` names are its editions, all others may tag images.
+    names: &'static str,
 }
 
-const fn release(
-    build: u32,
-    words: &'static [&'static str],
-    server: Option<&'static str>,
-    client: Option<&'static str>,
-) -> Release {
-    Release { build, words, server, client }
+const fn release(build: u32, names: &'static str) -> Release {
+    Release { build, names }
 }
 
 /// The releases that can run containers, oldest first.
 pub const RELEASES: &[Release] = &[
-    release(14393, &["rs1", "1607", "ltsc2016"], Some("2016"), Some("10-1607")),
-    release(15063, &["rs2", "1703"], None, Some("10-1703")),
-    release(16299, &["rs3", "1709"], Some("1709"), Some("10-1709")),
-    release(17134, &["rs4", "1803"], Some("1803"), Some("10-1803")),
-    release(17763, &["rs5", "1809", "ltsc2019"], Some("2019"), Some("10-1809")),
-    release(18362, &["19h1", "1903"], Some("1903"), Some("10-1903")),
-    release(18363, &["19h2", "1909"], Some("1909"), Some("10-1909")),
-    release(19041, &["20h1", "2004"], Some("2004"), Some("10-2004")),
-    release(19042, &["20h2"], Some("20h2"), Some("10-20h2")),
-    release(19043, &["21h1"], Some("21h1"), Some("10-21h1")),
-    release(19044, &[], None, Some("10-21h2")),
-    release(19045, &[], None, Some("10-22h2")),
-    release(20348, &["ltsc2022"], Some("2022"), None),
-    release(22000, &[], None, Some("11-21h2")),
-    release(22621, &[], None, Some("11-22h2")),
-    release(22631, &[], None, Some("11-23h2")),
-    release(25398, &[], Some("23h2"), None),
-    release(26100, &["ltsc2025"], Some("2025"), Some("11-24h2")),
-    release(26200, &[], None, Some("11-25h2")),
+    release(14393, "windows-server-2016 windows-10-1607 ltsc2016 2016 1607 rs1"),
+    release(15063, "windows-10-1703 1703 rs2"),
+    release(16299, "windows-server-1709 windows-10-1709 1709 rs3"),
+    release(17134, "windows-server-1803 windows-10-1803 1803 rs4"),
+    release(17763, "windows-server-2019 windows-10-1809 ltsc2019 2019 1809 rs5"),
+    release(18362, "windows-server-1903 windows-10-1903 1903 19h1"),
+    release(18363, "windows-server-1909 windows-10-1909 1909 19h2"),
+    release(19041, "windows-server-2004 windows-10-2004 2004 20h1"),
+    release(19042, "windows-server-20h2 windows-10-20h2 20h2"),
+    release(19043, "windows-server-21h1 windows-10-21h1 21h1"),
+    release(19044, "windows-10-21h2"),
+    release(19045, "windows-10-22h2"),
+    release(20348, "windows-server-2022 ltsc2022 2022"),
+    release(22000, "windows-11-21h2"),
+    release(22621, "windows-11-22h2"),
+    release(22631, "windows-11-23h2"),
+    release(25398, "windows-server-23h2 23h2"),
+    release(26100, "windows-server-2025 windows-11-24h2 ltsc2025 2025"),
+    release(26200, "windows-11-25h2"),
 ];
 
 /// The long-term releases since images of one build run on hosts of a newer one, oldest first.
@@ -134,12 +125,14 @@ impl Release {
         Version::of_build(self.build)
     }
 
-    /// Its name in this edition, without `windows-`.
-    pub fn name(&self, edition: Edition) -> Option<(&'static str, &'static str)> {
-        match edition {
-            Edition::Server => self.server.map(|name| ("server-", name)),
-            Edition::Client => self.client.map(|name| ("", name)),
-        }
+    /// What it can be called, in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.names.split(' ')
+    }
+
+    /// Its name in this edition, if it has it.
+    pub fn name(&self, edition: Edition) -> Option<&'static str> {
+        self.names().find(|name| edition_named(name) == Some(edition) && name.starts_with("windows-"))
     }
 
     /// The release that has this build.
@@ -147,9 +140,18 @@ impl Release {
         RELEASES.iter().find(|release| release.build == build)
     }
 
-    /// The release that is called so: a word of its own, or its server's name.
-    pub fn called(word: &str) -> Option<&'static Release> {
-        RELEASES.iter().find(|release| release.words.contains(&word) || release.server == Some(word))
+    /// The release that is called so.
+    pub fn called(name: &str) -> Option<&'static Release> {
+        RELEASES.iter().find(|release| release.names().any(|called| called == name))
+    }
+}
+
+/// The edition that a name says; those of the long-term channel are servers.
+pub(super) fn edition_named(name: &str) -> Option<Edition> {
+    if name.starts_with("windows-server-") || name.starts_with("ltsc") {
+        Some(Edition::Server)
+    } else {
+        name.starts_with("windows-").then_some(Edition::Client)
     }
 }
 
@@ -163,14 +165,18 @@ mod tests {
         assert!(STABLE.is_sorted_by(|a, b| a < b));
         assert_eq!(RELEASES[0].build, FIRST);
         for stable in STABLE {
-            assert!(Release::of_build(*stable).is_some_and(|release| release.server.is_some()), "{stable}");
+            assert!(
+                Release::of_build(*stable).is_some_and(|it| it.name(Edition::Server).is_some()),
+                "{stable}"
+            );
         }
         for release in RELEASES {
-            for word in release.words.iter().chain(&release.server) {
-                assert_eq!(Release::called(word), Some(release), "{word}");
-                assert_eq!(*word, word.to_lowercase());
+            for name in release.names() {
+                assert_eq!(Release::called(name), Some(release), "{name}");
+                assert_eq!(*name, name.to_lowercase());
             }
-            assert!(release.server.is_some() || release.client.is_some(), "{}", release.build);
+            let editions = [Edition::Server, Edition::Client].map(|edition| release.name(edition));
+            assert!(editions.iter().any(Option::is_some), "{}", release.build);
         }
     }
 

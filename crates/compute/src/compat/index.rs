@@ -50,7 +50,7 @@ mod tests {
         let entries = images
             .iter()
             .map(|image| Entry { image: Image::parse(image, Arch::Amd64).unwrap(), os_features: &[] });
-        let host = Host::parse(host, Arch::Amd64).unwrap();
+        let host = Host::parse(host, &Host::new(System::Linux, Arch::Amd64)).unwrap();
         choose(&host, isolation, &entries.collect::<Vec<_>>()).map_err(|refused| refused.to_string())
     }
 
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn win32k_is_demanded_and_had() {
-        let mut host = Host::parse("windows-server-2022", Arch::Amd64).unwrap();
+        let mut host = Host::parse("windows-server-2022", &Host::new(System::Linux, Arch::Amd64)).unwrap();
         let image = Image::of_host(&host);
         let [win32k, other] = ["win32k", "other"].map(|name| vec![name.to_owned()]);
         let entry = |os_features| [Entry { image, os_features }];

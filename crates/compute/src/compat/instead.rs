@@ -42,57 +42,58 @@ pub fn instead(question: &Question) -> Vec<Alternative> {
         return Vec::new();
     }
     let mut found = on_this_host(question);
-    let elsewhere = |host: Change| (host, host.apply(*question));
-    let host = hosts(question).map(elsewhere).find(|(_, changed)| decide(changed).allowed());
-    found.extend(host.map(|(host, _)| vec![host]));
-    if found.is_empty() {
-        let both = hosts(question).map(elsewhere).filter_map(|(host, changed)| {
-            let mut changes = on_this_host(&changed).into_iter().next()?;
-            changes.insert(0, host);
-            Some(changes)
-        });
-        found.extend(both.min_by_key(Vec::len));
+    let mut elsewhere: Option<Alternative> = None;
+    for host in hosts(question) {
+        let changed = host.apply(*question);
+        if decide(&changed).allowed() {
+            elsewhere = Some(Alternative { changes: vec![host] });
+            break;
+        }
+        if !found.is_empty() {
+            continue;
+        }
+        for mut there in on_this_host(&changed).into_iter().take(1) {
+            there.changes.insert(0, host);
+            if elsewhere.as_ref().is_none_or(|it| it.changes.len() > there.changes.len()) {
+                elsewhere = Some(there);
+            }
+        }
     }
-    found.into_iter().map(|changes| Alternative { changes }).collect()
+    found.extend(elsewhere);
+    found
 }
 
-/// As few changes as will do, but for the host.
-fn on_this_host(question: &Question) -> Vec<Vec<Change>> {
-    let works = |changes: &Vec<Change>| {
-        let changed = changes.iter().fold(*question, |question, change| change.apply(question));
-        decide(&changed).allowed()
-    };
+/// Every choice of as few changes as will do, but for the host.
+fn on_this_host(question: &Question) -> Vec<Alternative> {
     let turned = Change::Isolation(match decide(question).isolation {
         Isolation::Process => Isolation::Hypervisor,
         Isolation::Hypervisor => Isolation::Process,
     });
-    let (turned_here, here) = (changes(&turned.apply(*question)), changes(question));
-    for size in 1..=here.len().max(turned_here.len() + 1) {
-        let turned = choices(&turned_here, size - 1).into_iter().map(|mut changes| {
-            changes.insert(0, turned);
-            changes
-        });
-        let found: Vec<_> = turned.chain(choices(&here, size)).filter(works).collect();
-        if !found.is_empty() {
-            return found;
+    let mut found = Vec::new();
+    let mut fewest = u32::MAX;
+    for turned in [Some(turned), None] {
+        let question = turned.map_or(*question, |change| change.apply(*question));
+        let here = changes(&question);
+        for choice in 0..1_u32 << here.len() {
+            let size = choice.count_ones() + u32::from(turned.is_some());
+            if size == 0 || size > fewest {
+                continue;
+            }
+            let mut changes = Vec::from_iter(turned);
+            let chosen = here.iter().enumerate().filter(|(at, _)| choice & (1 << at) != 0);
+            changes.extend(chosen.map(|(_, change)| *change));
+            let changed = changes.iter().fold(question, |question, change| change.apply(question));
+            if !decide(&changed).allowed() {
+                continue;
+            }
+            if size < fewest {
+                fewest = size;
+                found.clear();
+            }
+            found.push(Alternative { changes });
         }
     }
-    Vec::new()
-}
-
-/// Every choice of so many changes, in their order.
-fn choices(changes: &[Change], size: usize) -> Vec<Vec<Change>> {
-    if size == 0 {
-        return vec![Vec::new()];
-    }
-    let mut all = Vec::new();
-    for (at, first) in changes.iter().enumerate() {
-        for mut rest in choices(&changes[at + 1..], size - 1) {
-            rest.insert(0, *first);
-            all.push(rest);
-        }
-    }
-    all
+    found
 }
 
 /// What but the isolation could be changed on this host, the easier first.
@@ -103,7 +104,7 @@ fn changes(question: &Question) -> Vec<Change> {
         changes.push(Change::Arch(host.arch));
     }
     if matches!(image.os, ImageOs::Windows(_)) {
-        changes.extend(builds(question));
+        builds(question, &mut changes);
     }
     if matches!(place, Place::Pod { containers, .. } if *containers > 1) {
         changes.push(Change::PodOfItsOwn);
@@ -111,48 +112,44 @@ fn changes(question: &Question) -> Vec<Change> {
     if matches!(place, Place::Pod { .. }) {
         changes.push(Change::NoPod);
     }
-    changes.extend(Feature::all().filter(|feature| !host.has(*feature)).map(Change::Feature));
+    for feature in Feature::all() {
+        if !host.has(feature) {
+            changes.push(Change::Feature(feature));
+        }
+    }
     changes
 }
 
 /// Images of other builds: those that fit the pod's utility VM, and those that the host runs.
-fn builds(question: &Question) -> impl Iterator<Item = Change> {
-    let fits = match question.place {
-        Place::Pod { uvm: Some(Image { os: ImageOs::Windows(Some(uvm)), .. }), .. } => {
-            Some(Change::Image(oldest_by_process(uvm.build), uvm.build))
-        }
-        _ => None,
-    };
-    let runs = match question.host.system {
-        System::Linux => None,
-        System::Windows(_, Version { build, .. }) => {
-            let change = match question.place {
-                Place::Alone => Change::Image,
-                Place::Pod { .. } => Change::PodOf,
-            };
-            // The default isolation may be another for the whole pod.
-            let oldest = match decide(&change(build, build).apply(*question)).isolation {
-                Isolation::Process => oldest_by_process(build),
-                Isolation::Hypervisor => Gate::Pods.since().filter(|since| *since <= build).unwrap_or(FIRST),
-            };
-            Some(change(oldest.min(build), build))
-        }
-    };
-    fits.into_iter().chain(runs)
+fn builds(question: &Question, changes: &mut Vec<Change>) {
+    if let Place::Pod { uvm: Some(Image { os: ImageOs::Windows(Some(uvm)), .. }), .. } = question.place {
+        changes.push(Change::Image(oldest_by_process(uvm.build), uvm.build));
+    }
+    if let System::Windows(_, Version { build, .. }) = question.host.system {
+        let change = match question.place {
+            Place::Alone => Change::Image,
+            Place::Pod { .. } => Change::PodOf,
+        };
+        // The default isolation may be another for the whole pod.
+        let oldest = match decide(&change(build, build).apply(*question)).isolation {
+            Isolation::Process => oldest_by_process(build),
+            Isolation::Hypervisor => Gate::Pods.since().filter(|since| *since <= build).unwrap_or(FIRST),
+        };
+        changes.push(change(oldest.min(build), build));
+    }
 }
 
-/// The other hosts there are: Linux, and every release of Windows.
-fn hosts(question: &Question) -> impl Iterator<Item = Change> {
+/// The other hosts there are: Linux, and every release of Windows, which has containers for two architectures.
+fn hosts(question: &Question) -> Vec<Change> {
     let arch = question.image.arch;
-    let windows = RELEASES.iter().map(|release| {
-        let edition = if release.server.is_some() { Edition::Server } else { Edition::Client };
-        System::Windows(edition, release.version())
-    });
-    // Windows containers exist for these two.
-    let windows = windows.filter(move |_| matches!(arch, Arch::Amd64 | Arch::Arm64));
-    let own = (question.host.system, question.host.arch);
-    let systems = [System::Linux].into_iter().chain(windows).filter(move |system| (*system, arch) != own);
-    systems.map(move |system| Change::Host(system, arch))
+    let mut hosts = vec![Change::Host(System::Linux, arch)];
+    for release in RELEASES.iter().filter(|_| matches!(arch, Arch::Amd64 | Arch::Arm64)) {
+        let server = release.name(Edition::Server).map_or(Edition::Client, |_| Edition::Server);
+        hosts.push(Change::Host(System::Windows(server, release.version()), arch));
+    }
+    let own = Change::Host(question.host.system, question.host.arch);
+    hosts.retain(|host| *host != own);
+    hosts
 }
 
 impl Change {
@@ -179,22 +176,27 @@ impl Change {
     }
 }
 
+/// From one to another, both included.
+struct Builds(u32, u32);
+
+impl fmt::Display for Builds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        if self.0 == self.1 { Ok(()) } else { write!(f, " to {}", self.1) }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        match *self {
             Change::Isolation(isolation) => write!(f, "{} isolation", isolation.as_str()),
-            Change::Feature(Feature::Emulation) => f.write_str("emulation of the image's processors"),
-            Change::Feature(feature) => write!(f, "a host with {}", feature.as_str()),
+            Change::Feature(feature) => write!(f, "{} on the host", feature.as_str()),
             Change::Arch(arch) => write!(f, "an image for {arch}"),
-            Change::Image(from, to) if from == to => write!(f, "a Windows image of build {to}"),
-            Change::Image(from, to) => write!(f, "a Windows image of a build from {from} to {to}"),
-            Change::PodOf(from, to) if from == to => write!(f, "a pod of Windows images of build {to}"),
-            Change::PodOf(from, to) => {
-                write!(f, "a pod of Windows images of one build from {from} to {to}")
-            }
+            Change::Image(from, to) => write!(f, "a Windows image of build {}", Builds(from, to)),
+            Change::PodOf(from, to) => write!(f, "a pod of Windows images of build {}", Builds(from, to)),
             Change::PodOfItsOwn => f.write_str("a pod for each container"),
             Change::NoPod => f.write_str("a container in no pod"),
-            Change::Host(system, arch) => write!(f, "a host {}", Host::new(*system, *arch)),
+            Change::Host(system, arch) => write!(f, "a host {}", Host::new(system, arch)),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Hosts and images, as far as it decides whether one runs on the other.
 
 use super::builds::{Gate, Release};
-use super::text::Unknown;
-use serde::{Deserialize, Serialize};
+use super::text::{Asked, Unknown};
 
 /// A host: what it is, and what is installed on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,13 +18,12 @@ pub struct Host {
     pub windows_guest: bool,
     /// Programs of other architectures run here too (binfmt_misc, 32 bits on 64), and the user wants that.
     pub emulation: bool,
-    /// Windows: it has the win32k subsystem, which images may demand in `os.features`.
+    /// Windows: it has the win32k subsystem, which entries of an index may demand in `os.features`.
     pub win32k: bool,
 }
 
-/// What a host may have or lack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// What somebody may install on a host or want of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Feature {
     /// [`Host::hypervisor`]
     Hypervisor,
@@ -35,8 +33,6 @@ pub enum Feature {
     WindowsGuest,
     /// [`Host::emulation`]
     Emulation,
-    /// [`Host::win32k`]
-    Win32k,
 }
 
 /// An operating system with what containers see of it.
@@ -79,13 +75,13 @@ pub enum ImageOs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version {
     /// 10 since Windows 10.
-    pub major: u32,
+    pub major: u16,
     /// 0 since Windows 10.
-    pub minor: u32,
+    pub minor: u16,
     /// What decides.
     pub build: u32,
-    /// The monthly update.
-    pub revision: Option<u32>,
+    /// The monthly update; 0 where it is not said.
+    pub revision: u32,
 }
 
 /// Processors, by the names that images use.
@@ -122,13 +118,12 @@ pub(super) const FEATURES: &[(Feature, &str)] = &[
     (Feature::LinuxGuest, "linux-guest"),
     (Feature::WindowsGuest, "windows-guest"),
     (Feature::Emulation, "emulation"),
-    (Feature::Win32k, "win32k"),
 ];
 
 impl Host {
     /// A host as one would set it up for containers: it can run virtual machines and Linux in them. What has a price
     /// it does not have: emulation, a Windows for utility VMs of Linux hosts.
-    pub fn new(system: System, arch: Arch) -> Self {
+    pub const fn new(system: System, arch: Arch) -> Self {
         let win32k = matches!(system, System::Windows(..));
         Self {
             system,
@@ -148,7 +143,6 @@ impl Host {
             Feature::LinuxGuest => self.linux_guest,
             Feature::WindowsGuest => self.windows_guest,
             Feature::Emulation => self.emulation,
-            Feature::Win32k => self.win32k,
         }
     }
 
@@ -159,7 +153,6 @@ impl Host {
             Feature::LinuxGuest => self.linux_guest = has,
             Feature::WindowsGuest => self.windows_guest = has,
             Feature::Emulation => self.emulation = has,
-            Feature::Win32k => self.win32k = has,
         }
     }
 
@@ -182,7 +175,7 @@ impl Image {
         let os = match os {
             "linux" => ImageOs::Linux,
             "windows" => ImageOs::Windows(version),
-            other => return Err(Unknown::new("operating system", other, "linux, windows")),
+            other => return Err(Unknown::new(Asked::Image, other)),
         };
         Ok(Self { os, arch: architecture.parse()? })
     }
@@ -200,7 +193,7 @@ impl Image {
 impl Version {
     /// The version that a build number stands for.
     pub const fn of_build(build: u32) -> Self {
-        Self { major: 10, minor: 0, build, revision: None }
+        Self { major: 10, minor: 0, build, revision: 0 }
     }
 
     /// The release of this build, if it is one.

@@ -9,7 +9,7 @@ const PROCESS: Option<Isolation> = Some(Isolation::Process);
 const HYPERVISOR: Option<Isolation> = Some(Isolation::Hypervisor);
 
 fn host(text: &str) -> Host {
-    Host::parse(text, Arch::Amd64).unwrap()
+    Host::parse(text, &Host::new(System::Linux, Arch::Amd64)).unwrap()
 }
 
 fn image(text: &str) -> Image {
@@ -318,7 +318,7 @@ fn what_works_instead_is_told() {
         advice("windows-server-2025", "windows:17763", PROCESS, Place::Alone),
         [
             "hypervisor isolation",
-            "a Windows image of a build from 20348 to 26100",
+            "a Windows image of build 20348 to 26100",
             "a host windows-server-2019/amd64"
         ]
     );
@@ -330,18 +330,18 @@ fn what_works_instead_is_told() {
         advice("windows-server-2022", "windows:1903", HYPERVISOR, pod_of("windows:1809")),
         [
             "a Windows image of build 17763",
-            "a pod of Windows images of one build from 17763 to 20348",
+            "a pod of Windows images of build 17763 to 20348",
             "a pod for each container",
             "a container in no pod",
         ]
     );
     assert_eq!(
         advice("linux", "windows:20348", PROCESS, Place::Alone),
-        ["hypervisor isolation and a host with windows-guest", "a host windows-server-2022/amd64"]
+        ["hypervisor isolation and windows-guest on the host", "a host windows-server-2022/amd64"]
     );
     assert_eq!(
         advice("linux", "linux/arm64", PROCESS, Place::Alone),
-        ["an image for amd64", "emulation of the image's processors", "a host linux/arm64"]
+        ["an image for amd64", "emulation on the host", "a host linux/arm64"]
     );
     assert!(advice("windows-server-2019", "windows:1809", None, Place::Alone).is_empty());
 }
@@ -366,12 +366,13 @@ fn some_hosts(builds: &[u32]) -> Vec<Host> {
     }
     let mut hosts = Vec::new();
     for system in systems {
-        for set in 0..16 {
+        // A Windows for utility VMs is nothing to a Windows host.
+        for set in 0..if matches!(system, System::Linux) { 16 } else { 8 } {
             let mut host = Host::new(system, Arch::Amd64);
             host.hypervisor = set & 1 != 0;
             host.linux_guest = set & 2 != 0;
-            host.windows_guest = set & 4 != 0;
-            host.emulation = set & 8 != 0;
+            host.emulation = set & 4 != 0;
+            host.windows_guest = set & 8 != 0;
             hosts.push(host);
         }
     }
@@ -477,23 +478,23 @@ fn more_never_allows_less() {
             let server = decide(&Question { host: Host { system: server, ..question.host }, ..explicit });
             assert!(server.allowed() || !verdict.allowed(), "{}", told());
             // The revision decides nothing.
-            let revised = Version { revision: Some(1), ..version };
+            let revised = Version { revision: 1, ..version };
             let revised = Host { system: System::Windows(edition, revised), ..question.host };
             assert_eq!(decide(&Question { host: revised, ..*question }), verdict, "{}", told());
         }
         if let ImageOs::Windows(Some(version)) = question.image.os {
-            let os = ImageOs::Windows(Some(Version { revision: Some(1), ..version }));
+            let os = ImageOs::Windows(Some(Version { revision: 1, ..version }));
             let revised = Image { os, ..question.image };
             assert_eq!(decide(&Question { image: revised, ..*question }), verdict, "{}", told());
         }
     });
-    assert!(asked.into_inner() > 10_000_000);
+    assert!(asked.into_inner() > 5_000_000);
 }
 
 /// Every rule is somebody's answer, and what is advised is allowed, at both ends of a range of builds.
 #[test]
 fn every_rule_is_reached_and_every_advice_is_true() {
-    let builds = [10586, 14393, 16299, 17134, 17763, 19041, 20348, 22000, 25398, 26100, 26200, 29000];
+    let builds = [10586, 14393, 17134, 17763, 20348, 26100, 29000];
     let reached = std::sync::Mutex::new(HashSet::new());
     every_question(&builds, |question| {
         let verdict = decide(question);
