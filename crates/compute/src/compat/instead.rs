@@ -43,8 +43,15 @@ pub fn instead(question: &Question) -> Vec<Alternative> {
     }
     let mut found = on_this_host(question);
     let mut elsewhere: Option<Alternative> = None;
-    for host in hosts(question) {
-        let changed = host.apply(*question);
+    let own = (question.host.system, question.host.arch);
+    let mut number = 0;
+    while let Some(system) = system(number) {
+        number += 1;
+        let host = Change::Host(system, question.image.arch);
+        if (system, question.image.arch) == own {
+            continue;
+        }
+        let changed = question.with(&[host]);
         if decide(&changed).allowed() {
             elsewhere = Some(Alternative { changes: vec![host] });
             break;
@@ -72,8 +79,7 @@ fn on_this_host(question: &Question) -> Vec<Alternative> {
     let mut found = Vec::new();
     let mut fewest = u32::MAX;
     for turned in [Some(turned), None] {
-        let question = turned.map_or(*question, |change| change.apply(*question));
-        let here = changes(&question);
+        let here = changes(&question.with(turned.as_slice()));
         for choice in 0..1_u32 << here.len() {
             let size = choice.count_ones() + u32::from(turned.is_some());
             if size == 0 || size > fewest {
@@ -82,8 +88,7 @@ fn on_this_host(question: &Question) -> Vec<Alternative> {
             let mut changes = Vec::from_iter(turned);
             let chosen = here.iter().enumerate().filter(|(at, _)| choice & (1 << at) != 0);
             changes.extend(chosen.map(|(_, change)| *change));
-            let changed = changes.iter().fold(question, |question, change| change.apply(question));
-            if !decide(&changed).allowed() {
+            if !decide(&question.with(&changes)).allowed() {
                 continue;
             }
             if size < fewest {
@@ -131,7 +136,7 @@ fn builds(question: &Question, changes: &mut Vec<Change>) {
             Place::Pod { .. } => Change::PodOf,
         };
         // The default isolation may be another for the whole pod.
-        let oldest = match decide(&change(build, build).apply(*question)).isolation {
+        let oldest = match decide(&question.with(&[change(build, build)])).isolation {
             Isolation::Process => oldest_by_process(build),
             Isolation::Hypervisor => Gate::Pods.since().filter(|since| *since <= build).unwrap_or(FIRST),
         };
@@ -139,40 +144,42 @@ fn builds(question: &Question, changes: &mut Vec<Change>) {
     }
 }
 
-/// The other hosts there are: Linux, and every release of Windows, which has containers for two architectures.
-fn hosts(question: &Question) -> Vec<Change> {
-    let arch = question.image.arch;
-    let mut hosts = vec![Change::Host(System::Linux, arch)];
-    for release in RELEASES.iter().filter(|_| matches!(arch, Arch::Amd64 | Arch::Arm64)) {
-        let server = release.name(Edition::Server).map_or(Edition::Client, |_| Edition::Server);
-        hosts.push(Change::Host(System::Windows(server, release.version()), arch));
-    }
-    let own = Change::Host(question.host.system, question.host.arch);
-    hosts.retain(|host| *host != own);
-    hosts
+/// Host by host: Linux, then every release of Windows, the oldest first.
+fn system(number: usize) -> Option<System> {
+    let Some(number) = number.checked_sub(1) else {
+        return Some(System::Linux);
+    };
+    let release = RELEASES.get(number)?;
+    let edition = if release.name(Edition::Server).is_some() { Edition::Server } else { Edition::Client };
+    Some(System::Windows(edition, release.version()))
 }
 
-impl Change {
-    /// The question with this change.
-    pub fn apply(self, question: Question) -> Question {
-        let mut changed = question;
-        match self {
-            Change::Isolation(isolation) => changed.isolation = Some(isolation),
-            Change::Feature(feature) => changed.host.set(feature, true),
-            Change::Arch(arch) => changed.image.arch = arch,
-            Change::Image(_, build) => changed.image.os = ImageOs::Windows(Some(Version::of_build(build))),
-            Change::PodOf(_, build) => {
-                changed.image.os = ImageOs::Windows(Some(Version::of_build(build)));
-                changed.place = match changed.place {
-                    Place::Alone => Place::Alone,
-                    Place::Pod { containers, .. } => Place::Pod { containers, uvm: None },
-                };
-            }
-            Change::PodOfItsOwn => changed.place = Place::Pod { containers: 1, uvm: None },
-            Change::NoPod => changed.place = Place::Alone,
-            Change::Host(system, arch) => changed.host = Host::new(system, arch),
+impl Question {
+    /// The question with these changes.
+    pub fn with(&self, changes: &[Change]) -> Question {
+        let mut changed = *self;
+        for change in changes {
+            changed.change(*change);
         }
         changed
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Isolation(isolation) => self.isolation = Some(isolation),
+            Change::Feature(feature) => self.host.set(feature, true),
+            Change::Arch(arch) => self.image.arch = arch,
+            Change::Image(_, build) => self.image.os = ImageOs::Windows(Some(Version::of_build(build))),
+            Change::PodOf(_, build) => {
+                self.image.os = ImageOs::Windows(Some(Version::of_build(build)));
+                if let Place::Pod { uvm, .. } = &mut self.place {
+                    *uvm = None;
+                }
+            }
+            Change::PodOfItsOwn => self.place = Place::Pod { containers: 1, uvm: None },
+            Change::NoPod => self.place = Place::Alone,
+            Change::Host(system, arch) => self.host = Host::new(system, arch),
+        }
     }
 }
 

@@ -114,19 +114,15 @@ const ROWS: [Row; 27] = [
     allow(
         Rule::StableBuild,
         "stable-build",
-        "hosts from 20348 on run images of their build and older ones, back to the long-term release before their own",
+        "hosts from 20348 on also run images as old as the long-term release before their own",
     ),
     allow(Rule::UnknownBuild, "unknown-build", "the image has no os.version, which counts as the host's"),
-    allow(Rule::LinuxGuest, "linux-guest", "a Linux kernel in a utility VM runs all containers of a pod"),
-    allow(
-        Rule::WindowsGuest,
-        "windows-guest",
-        "a utility VM of the image's build runs all containers of a pod",
-    ),
+    allow(Rule::LinuxGuest, "linux-guest", "a Linux kernel in a utility VM runs it"),
+    allow(Rule::WindowsGuest, "windows-guest", "a utility VM of the image's build runs it"),
     allow(
         Rule::OldWindowsGuest,
         "old-windows-guest",
-        "a utility VM of the image's build; one before 17763 hosts exactly one container",
+        "a utility VM of the image's build runs it, and before 17763 nothing else",
     ),
     refuse(Rule::Arch, "arch", None, "the image is for other processors, and emulation was not asked for"),
     refuse(
@@ -161,7 +157,7 @@ const ROWS: [Row; 27] = [
         Rule::TooOldImage,
         "too-old-image",
         MISMATCH,
-        "by process the host runs images back to the long-term release before its own; this one is older",
+        "the image is older than the long-term release before the host's own",
     ),
     refuse(
         Rule::NoHypervisor,
@@ -185,7 +181,7 @@ const ROWS: [Row; 27] = [
         Rule::NoLinuxGuest,
         "no-linux-guest",
         None,
-        "there is no kernel and initial file system for a Linux utility VM",
+        "the host has nothing to boot a Linux utility VM from",
     ),
     refuse(
         Rule::NoPods,
@@ -197,14 +193,9 @@ const ROWS: [Row; 27] = [
         Rule::SecondContainer,
         "second-container",
         None,
-        "a utility VM before 17763 hosts exactly one container, and the pod has it",
+        "the pod has its container: a utility VM before 17763 hosts exactly one",
     ),
-    refuse(
-        Rule::PodSystem,
-        "pod-system",
-        MISMATCH,
-        "the pod's utility VM has a kernel of the other operating system",
-    ),
+    refuse(Rule::PodSystem, "pod-system", MISMATCH, "the pod's utility VM has another kernel"),
     refuse(Rule::PodBuild, "pod-build", MISMATCH, "the build does not fit the one of the pod's utility VM"),
     Row {
         rule: Rule::Contradiction,

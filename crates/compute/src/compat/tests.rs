@@ -442,7 +442,7 @@ fn more_never_allows_less() {
 
         // More of a host never allows less, nor fewer containers.
         for feature in Feature::all().filter(|feature| !question.host.has(*feature)) {
-            let more = decide(&Change::Feature(feature).apply(*question));
+            let more = decide(&question.with(&[Change::Feature(feature)]));
             assert!(more.allowed() || !verdict.allowed(), "{feature:?} {}", told());
             assert!(more.pods >= verdict.pods, "{feature:?} {}", told());
         }
@@ -502,8 +502,7 @@ fn every_rule_is_reached_and_every_advice_is_true() {
         let advice = instead(question);
         assert!(!verdict.allowed() || advice.is_empty());
         for Alternative { changes } in &advice {
-            let changed = changes.iter().fold(*question, |question, change| change.apply(question));
-            assert!(decide(&changed).allowed(), "{question:?}: {changes:?}");
+            assert!(decide(&question.with(changes)).allowed(), "{question:?}: {changes:?}");
             let others: Vec<Change> = changes
                 .iter()
                 .map(|change| match change {
@@ -512,8 +511,7 @@ fn every_rule_is_reached_and_every_advice_is_true() {
                     other => *other,
                 })
                 .collect();
-            let changed = others.iter().fold(*question, |question, change| change.apply(question));
-            assert!(decide(&changed).allowed(), "{question:?}: {others:?}");
+            assert!(decide(&question.with(&others)).allowed(), "{question:?}: {others:?}");
         }
         // Something always helps, but for an image that nobody has a host for.
         let known = match question.image.os {

@@ -2,9 +2,9 @@
 //! default for this one. Exit code 0 allows, 2 refuses; 1 is a wrong question, as for every verb.
 
 use crate::this_host;
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Args;
-use compute::compat::{GrpcCode, Host, Image, Isolation, Place, Question, Verdict, decide, instead};
+use compute::compat::{GrpcCode, Host, Image, Isolation, Place, Question, Unknown, Verdict, decide, instead};
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -44,6 +44,8 @@ impl Compat {
     }
 
     /// The first question that is refused, or the last that is allowed: of a pod, each container is one.
+    // Apart from the other verbs, whose large stack frame makes each access to it longer.
+    #[inline(never)]
     fn decide(&self) -> anyhow::Result<(Question, Verdict)> {
         let isolation = match self.isolation.as_deref() {
             None => None,
@@ -53,23 +55,20 @@ impl Compat {
                 bail!("invalid value {other:?} for --isolation: 'process' or 'hypervisor' are possible")
             }
         };
-        let (host, images) = self.platforms()?;
-        let first = images[0];
+        let (host, images) = self.platforms().map_err(|unknown| anyhow!("{unknown}"))?;
         let several = images.len() as u32;
+        let mut question = Question { host, image: images[0], isolation, place: Place::Alone };
         let containers = match self.pod {
-            None if several == 1 => {
-                let question = Question { host, image: first, isolation, place: Place::Alone };
-                return Ok((question, decide(&question)));
-            }
+            None if several == 1 => return Ok((question, decide(&question))),
             None => several,
             Some(containers) => containers.into(),
         };
         // Containers beyond the images are of the last one, and fare all as the first of these does.
         let mut number = 0_u32;
         loop {
-            let image = *images.get(number.saturating_sub(1) as usize).unwrap_or(&images[images.len() - 1]);
-            let place = Place::Pod { containers: number, uvm: Some(first) };
-            let question = Question { host, image, isolation, place };
+            let last = &images[images.len() - 1];
+            question.image = *images.get(number.saturating_sub(1) as usize).unwrap_or(last);
+            question.place = Place::Pod { containers: number, uvm: Some(images[0]) };
             let verdict = decide(&question);
             if number >= containers || !verdict.allowed() {
                 return Ok((question, verdict));
@@ -79,7 +78,7 @@ impl Compat {
     }
 
     /// The host, and at least one image.
-    fn platforms(&self) -> Result<(Host, Vec<Image>), compute::Error> {
+    fn platforms(&self) -> Result<(Host, Vec<Image>), Unknown> {
         let host = Host::parse(&self.host, &this_host::look()?)?;
         let mut images = Vec::new();
         for image in &self.image {
@@ -119,6 +118,8 @@ impl Page {
     }
 }
 
+// Apart, as `decide`.
+#[inline(never)]
 fn answer(question: &Question, verdict: Verdict, page: &mut Page) {
     let Verdict { rule, isolation, pods } = verdict;
     page.bare("allowed", &verdict.allowed());
