@@ -163,7 +163,7 @@ _runhcs() {
             return 0
             ;;
         runhcs__subcmd__compat)
-            opts="-f -h --host --image --isolation --pod --with --without --format --help"
+            opts="-f -h --host --image --isolation --pod --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -182,14 +182,6 @@ _runhcs() {
                     return 0
                     ;;
                 --pod)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --with)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --without)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -12,8 +12,8 @@
 //! 7. what pods the host and the guest can have;
 //! 8. a further container of a pod fits the pod's utility VM.
 //!
-//! Versions, builds and gates are data in [`builds`], answers are data in [`rules`]; hosts and images as people type
-//! them are in [`text`].
+//! Versions, builds and gates are data in [`builds`], answers are data beside the [`Rule`]s; [`Host::parse`] and
+//! [`Image::parse`] read what people type.
 
 pub mod builds;
 mod index;

@@ -1,13 +1,4 @@
-//! Hosts and images as people type them, and as they are shown; what is shown can be typed.
-//!
-//! ```text
-//! host:   NAME or VERSION, then what else there is to say, each word behind a slash: server or client where that is
-//!         open, the architecture, what it has beyond the usual, or no- and what it lacks
-//!         linux   linux/arm64/emulation   windows-server-2019   windows-10-1809/no-hypervisor   10.0.17763.1817/server
-//! image:  OS[/ARCH][:VERSION]
-//!         linux   linux/arm64   windows   windows:ltsc2019   windows/amd64:10.0.17763.1817   windows:1803
-//! ```
-//! Letter case does not matter.
+//! Hosts and images as people type them, and as they are shown; what is shown can be typed. Letter case does not matter.
 
 use super::builds::{RELEASES, Release, edition_named};
 use super::platform::{ARCHES, Arch, Edition, FEATURES, Host, Image, ImageOs, System, Version};
@@ -41,8 +32,16 @@ impl Unknown {
 }
 
 impl Host {
-    /// Reads a host as the module's text has it; one that says no architecture has amd64. `this` is what the name
-    /// `this` stands for.
+    /// Reads a host: a name or version, then what else there is to say, each word behind a slash. That is `server` or
+    /// `client` where it is open, the architecture unless it is amd64, what the host has beyond what
+    /// [`new`](Host::new) gives it, or `no-` and what it lacks. The name `this` stands for the host given.
+    ///
+    /// ```text
+    /// linux   linux/arm64/emulation   windows-server-2019   windows-10-1809/no-hypervisor   10.0.17763.1817/server
+    /// ```
+    ///
+    /// # Errors
+    /// A word that is none of these; the message lists those that are.
     // Apart, as are the words of an image: with them its caller's stack frame, and so its code, would be larger.
     #[inline(never)]
     pub fn parse(text: &str, this: &Host) -> Result<Self, Unknown> {
@@ -97,7 +96,14 @@ impl Host {
 }
 
 impl Image {
-    /// Reads an image's platform as the module's text has it; `arch` is its architecture where the text names none.
+    /// Reads an image's platform, `OS[/ARCH][:VERSION]`; `arch` is its architecture where the text names none.
+    ///
+    /// ```text
+    /// linux   linux/arm64   windows   windows:ltsc2019   windows/amd64:10.0.17763.1817   windows:1803
+    /// ```
+    ///
+    /// # Errors
+    /// A word that is none of these; the message lists those that are.
     #[inline(never)]
     pub fn parse(text: &str, arch: Arch) -> Result<Self, Unknown> {
         let text = text.to_ascii_lowercase();

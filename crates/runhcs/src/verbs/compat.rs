@@ -11,12 +11,12 @@ use std::io::{self, Write};
 /// Tell whether an image can run on a host (exit code 0) or not (2), why, and what would work instead.
 #[derive(Debug, Args)]
 pub(crate) struct Compat {
-    /// 'this' (default), 'linux', 'windows-server-2019', 'windows-10-1809', '10.0.17763/server', …; behind it '/arm64',
-    /// '/emulation', '/windows-guest', '/no-hypervisor', '/no-linux-guest'.
-    #[arg(long, value_name = "HOST", default_value = "this", hide_default_value = true)]
-    host: String,
-    /// 'linux', 'linux/arm64', 'windows:ltsc2019', 'windows/amd64:10.0.17763', …; one like the host if not given
-    /// (may be repeated: containers of a pod).
+    /// 'this' (default), 'linux', 'windows-server-2019', 'windows-10-1809', '10.0.17763/server' and so on; behind it
+    /// '/arm64', '/emulation', '/windows-guest', '/no-hypervisor', '/no-linux-guest'.
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// 'linux', 'linux/arm64', 'windows:ltsc2019', 'windows/amd64:10.0.17763' and so on (may be repeated:
+    /// containers of a pod); one like the host if not given.
     #[arg(long, value_name = "IMAGE")]
     image: Vec<String>,
     /// 'process' or 'hypervisor'; the host's default if not given.
@@ -79,7 +79,7 @@ impl Compat {
 
     /// The host, and at least one image.
     fn platforms(&self) -> Result<(Host, Vec<Image>), Unknown> {
-        let host = Host::parse(&self.host, &this_host::look()?)?;
+        let host = Host::parse(self.host.as_deref().unwrap_or("this"), &this_host::look()?)?;
         let mut images = Vec::new();
         for image in &self.image {
             images.push(Image::parse(image, host.arch)?);
