@@ -19,6 +19,9 @@ _runhcs() {
             runhcs,checkpoint)
                 cmd="runhcs__subcmd__checkpoint"
                 ;;
+            runhcs,compat)
+                cmd="runhcs__subcmd__compat"
+                ;;
             runhcs,completion)
                 cmd="runhcs__subcmd__completion"
                 ;;
@@ -80,7 +83,7 @@ _runhcs() {
 
     case "${cmd}" in
         runhcs)
-            opts="-v -h --debug --log --log-format --root --systemd-cgroup --rootless --owner --criu --version --help checkpoint completion create delete events exec features kill list pause ps resize-tty restore resume run spec start state update"
+            opts="-v -h --debug --log --log-format --root --systemd-cgroup --rootless --owner --criu --version --help checkpoint compat completion create delete events exec features kill list pause ps resize-tty restore resume run spec start state update"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -149,6 +152,44 @@ _runhcs() {
                     return 0
                     ;;
                 --page-server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        runhcs__subcmd__compat)
+            opts="-f -h --host --image --isolation --pod --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --image)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --isolation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pod)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -35,6 +35,7 @@ complete -c runhcs -n "__fish_runhcs_needs_command" -l systemd-cgroup -d 'Let sy
 complete -c runhcs -n "__fish_runhcs_needs_command" -s v -l version -d 'Print the version'
 complete -c runhcs -n "__fish_runhcs_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c runhcs -n "__fish_runhcs_needs_command" -f -a "checkpoint" -d 'Write a running container to disk'
+complete -c runhcs -n "__fish_runhcs_needs_command" -f -a "compat" -d 'Tell whether an image can run on a host (exit code 0) or not (2), why, and what would work instead'
 complete -c runhcs -n "__fish_runhcs_needs_command" -f -a "completion" -d 'Print the completion script of a shell'
 complete -c runhcs -n "__fish_runhcs_needs_command" -f -a "create" -d 'Create a container'
 complete -c runhcs -n "__fish_runhcs_needs_command" -f -a "delete" -d 'Delete a container that does not run'
@@ -71,6 +72,12 @@ complete -c runhcs -n "__fish_runhcs_using_subcommand checkpoint" -l tcp-skip-in
 complete -c runhcs -n "__fish_runhcs_using_subcommand checkpoint" -l link-remap -d 'With files that were deleted while open'
 complete -c runhcs -n "__fish_runhcs_using_subcommand checkpoint" -l pre-dump -d 'Write only memory, and let the container run on'
 complete -c runhcs -n "__fish_runhcs_using_subcommand checkpoint" -s h -l help -d 'Print help'
+complete -c runhcs -n "__fish_runhcs_using_subcommand compat" -l host -d '\'this\' (default), \'linux\', \'windows-server-2019\', \'windows-10-1809\', \'10.0.17763/server\' and so on; behind it \'/arm64\', \'/emulation\', \'/windows-guest\', \'/no-hypervisor\', \'/no-linux-guest\'' -r
+complete -c runhcs -n "__fish_runhcs_using_subcommand compat" -l image -d '\'linux\', \'linux/arm64\', \'windows:ltsc2019\', \'windows/amd64:10.0.17763\' and so on (may be repeated: containers of a pod); one like the host if not given' -r
+complete -c runhcs -n "__fish_runhcs_using_subcommand compat" -l isolation -d '\'process\' or \'hypervisor\'; the host\'s default if not given' -r
+complete -c runhcs -n "__fish_runhcs_using_subcommand compat" -l pod -d 'In a pod with N containers; 0 is only its sandbox' -r
+complete -c runhcs -n "__fish_runhcs_using_subcommand compat" -s f -l format -d '\'text\' (default) or \'json\'' -r
+complete -c runhcs -n "__fish_runhcs_using_subcommand compat" -s h -l help -d 'Print help'
 complete -c runhcs -n "__fish_runhcs_using_subcommand completion" -s h -l help -d 'Print help'
 complete -c runhcs -n "__fish_runhcs_using_subcommand create" -s b -l bundle -d 'The bundle\'s folder; the current one if not given' -r -F
 complete -c runhcs -n "__fish_runhcs_using_subcommand create" -l console-socket -d 'Send the master of the process\'s terminal to this unix socket' -r -F

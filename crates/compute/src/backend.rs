@@ -22,6 +22,16 @@ pub enum Isolation {
     Hypervisor,
 }
 
+impl Isolation {
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Isolation::Process => "process",
+            Isolation::Hypervisor => "hypervisor",
+        }
+    }
+}
+
 /// What a backend can do on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Capabilities {

@@ -1,5 +1,6 @@
 //! What a container is, on any system: its [id], its [lifecycle], its [record on disk](mod@record), the
-//! [errors](mod@error) its verbs end in, and the [`Backend`] that makes it real.
+//! [errors](mod@error) its verbs end in, the [`Backend`] that makes it real, and which image runs on which host
+//! ([compat]).
 //!
 //! [`Runtime`] ties these together and is what the command line and the shim call: it reads the
 //! record, asks the lifecycle table, calls the backend and writes the record, so that no two callers can disagree
@@ -9,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod compat;
 pub mod error;
 pub mod id;
 pub mod lifecycle;

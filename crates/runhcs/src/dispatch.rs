@@ -8,6 +8,7 @@
 //! | a flag of the verb                    | `Incorrect Usage:` and why, help   | why                                | 1    |
 //! | the number of positionals             | `Incorrect Usage.`, help           | `<argv0>: "start" requires …`      | 1    |
 //! | what the verb does                    |                                    | why                                | 1, `exec` 255 |
+//! | what `compat` is asked for            | the verdict                        |                                    | 2    |
 
 use crate::argv::{self, FlagError};
 use crate::cli::{self, Globals};

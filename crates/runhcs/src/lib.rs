@@ -25,6 +25,7 @@ mod pid_file;
 mod signals;
 mod table;
 mod terminal;
+mod this_host;
 mod units;
 mod update_resources;
 mod verbs;

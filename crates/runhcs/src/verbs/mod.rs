@@ -1,6 +1,7 @@
 //! One verb, one file: its options, and what it does.
 
 mod checkpoint;
+mod compat;
 mod completion;
 mod create;
 mod delete;
@@ -29,6 +30,7 @@ use clap::Subcommand;
 #[command(defer = true)]
 pub(crate) enum Verb {
     Checkpoint(checkpoint::Checkpoint),
+    Compat(compat::Compat),
     Completion(completion::Completion),
     Create(create::Create),
     Delete(delete::Delete),
@@ -78,6 +80,7 @@ impl Verb {
                 return verb.run(context).map_err(|e| e.context(format!("{program} run failed")).into());
             }
             Verb::Restore(verb) => return Ok(verb.run(context)?),
+            Verb::Compat(verb) => return Ok(verb.run()?),
             Verb::Exec(verb) => {
                 return verb.run(context).map_err(|e| Failure::new(255, told(&e.context("exec failed"))));
             }

@@ -1,6 +1,7 @@
 //! The stories, by what a user is about.
 
 mod checkpoint;
+mod compat;
 mod delete;
 mod descriptors;
 mod documents;
@@ -58,6 +59,7 @@ pub(crate) fn all() -> impl Iterator<Item = Story> {
         hooks::STORIES,
         checkpoint::STORIES,
         documents::STORIES,
+        compat::STORIES,
         rootless::STORIES,
         hostile::STORIES,
         invalid::STORIES,
