@@ -1,0 +1,1 @@
+//! The Host Compute Service for Rust.
