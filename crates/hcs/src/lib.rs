@@ -16,6 +16,8 @@ pub mod operation;
 pub mod service;
 pub mod state;
 pub mod storage;
+#[cfg(feature = "suite")]
+pub mod suite;
 pub mod tracker;
 
 pub use error::{Error, Result};
