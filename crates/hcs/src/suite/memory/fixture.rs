@@ -56,7 +56,7 @@ impl MemoryFixture {
             Program::Copies => "cat".to_owned(),
             Program::Says(text) => format!("say {text}"),
             Program::Complains(text) => format!("complain {text}"),
-            Program::Missing => "no-such-program".to_owned(),
+            Program::Missing => "missing".to_owned(),
         })
     }
 }

@@ -150,7 +150,8 @@ fn create_new(file: &Path) -> Result<()> {
     created.map(drop).map_err(|cause| Error::io(format!("make {}", file.display()), cause))
 }
 
-/// A document makes sense if it is one system of a schema that is known.
+/// A document makes sense if it is one system of a schema that is known. Clients write 2.1 and use what came later, as
+/// far as the host has it.
 fn check(configuration: &Configuration) -> std::result::Result<(), HResult> {
     let document = match configuration {
         Configuration::V2(document) => document,
@@ -161,7 +162,7 @@ fn check(configuration: &Configuration) -> std::result::Result<(), HResult> {
     if version.major != 2 || !SCHEMAS.contains(&version) {
         return Err(HResult::HCS_E_INVALID_JSON);
     }
-    document.check(version).map_err(|_| HResult::HCS_E_INVALID_JSON)?;
+    document.check(SchemaVersion::V2_5).map_err(|_| HResult::HCS_E_INVALID_JSON)?;
     match kinds(document) {
         1 => Ok(()),
         _ => Err(HResult::HCS_E_INVALID_JSON),
