@@ -2,9 +2,8 @@
 
 use hcs::document::{Document, Object};
 use hcs::documents::network::{
-    EndpointPolicy, HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
-    HostComputeQuery, ModifyEndpointSettingRequest, ModifyNamespaceSettingRequest,
-    ModifyNetworkSettingRequest, NetworkPolicy, SubnetPolicy,
+    HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork, HostComputeQuery,
+    ModifyEndpointSettingRequest, ModifyNamespaceSettingRequest, ModifyNetworkSettingRequest,
 };
 use hcs::documents::{
     ComputeSystem, ModifySettingRequest, ProcessModifyRequest, ProcessParameters, ServicePropertyQuery,
