@@ -36,8 +36,11 @@ pub(crate) fn recorded(beginning: &str) -> Value {
     value
 }
 
+/// Reads a document through its type.
+type Reader = fn(&Value) -> Box<dyn Object>;
+
 /// The function in the name of a document, and how its document is read.
-const TYPES: &[(&str, fn(&Value) -> Box<dyn Object>)] = &[
+const TYPES: &[(&str, Reader)] = &[
     ("HcsCreateComputeSystem-vm", read::<ComputeSystem>),
     ("HcsCreateComputeSystem-container", read::<ComputeSystem>),
     ("HcsCreateComputeSystem-hosted", read::<ComputeSystem>),

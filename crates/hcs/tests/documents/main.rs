@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod arbitrary;
 mod captured;
 mod golden;
 mod requests;
+mod schema;
