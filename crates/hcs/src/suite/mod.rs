@@ -56,6 +56,8 @@ pub enum Need {
     Pause,
     /// Virtual machines that can be paused and saved.
     Machines,
+    /// Containers in virtual machines.
+    Hosted,
     /// Containers that can be crashed.
     Crash,
     /// The property queries of schema 2.5.
@@ -80,6 +82,8 @@ pub trait Fixture: Sync {
     fn container(&self) -> ComputeSystem;
     /// The document of a virtual machine that can be started.
     fn machine(&self) -> ComputeSystem;
+    /// The document of a container in the virtual machine with this id.
+    fn hosted(&self, host: &str) -> ComputeSystem;
     /// The parameters of a process that does this.
     fn process(&self, program: Program<'_>) -> ProcessParameters;
     /// The network service; the same one each time.

@@ -6,6 +6,7 @@
     reason = "a test program: what it did not expect is a failure"
 )]
 
+mod held;
 mod recorded;
 
 use hcs::suite::memory::MemoryFixture;
@@ -31,6 +32,12 @@ fn main() -> ExitCode {
                 Ok(())
             })
         })
+        .chain(held::CASES.iter().map(|(name, run)| {
+            Trial::test(format!("held: {name}"), move || {
+                run();
+                Ok(())
+            })
+        }))
         .chain(recorded::scenarios().into_iter().map(|scenario| {
             Trial::test(format!("recorded: {scenario}"), move || {
                 recorded::replay(&scenario);

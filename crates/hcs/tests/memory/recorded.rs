@@ -36,7 +36,8 @@ pub(crate) fn replay(scenario: &str) {
         let function = call.split('-').nth(1).unwrap();
         replay.send(&name, function, &std::fs::read_to_string(path).unwrap());
     }
-    for system in replay.systems {
+    // A machine ends what it hosts.
+    for system in replay.systems.into_iter().rev() {
         done(system.terminate());
     }
     assert_eq!(replay.service.count(), 0);

@@ -18,8 +18,8 @@ pub use work::Held;
 
 use crate::document::{Document, SchemaVersion};
 use crate::documents::{
-    ComputeSystem, CrashReport, ModificationRequest, Properties, ResultError, ServiceProperties,
-    ServicePropertyQuery, SystemQuery, SystemType, VmProcessorRequirements,
+    CrashReport, ModificationRequest, Properties, ResultError, ServiceProperties, ServicePropertyQuery,
+    SystemQuery, SystemType, VmProcessorRequirements,
 };
 use crate::error::{Error, Result};
 use crate::hresult::HResult;
@@ -163,17 +163,7 @@ fn check(configuration: &Configuration) -> std::result::Result<(), HResult> {
         return Err(HResult::HCS_E_INVALID_JSON);
     }
     document.check(SchemaVersion::V2_5).map_err(|_| HResult::HCS_E_INVALID_JSON)?;
-    match kinds(document) {
-        1 => Ok(()),
-        _ => Err(HResult::HCS_E_INVALID_JSON),
-    }
-}
-
-/// How many of the three kinds of systems a document describes.
-fn kinds(document: &ComputeSystem) -> usize {
-    let kinds =
-        [document.container.is_some(), document.virtual_machine.is_some(), document.hosted_system.is_some()];
-    kinds.into_iter().filter(|kind| *kind).count()
+    document.what().map(drop).map_err(|_| HResult::HCS_E_INVALID_JSON)
 }
 
 /// An absent list admits all.
