@@ -28,7 +28,8 @@
 //! async fn count(service: &dyn ComputeService) -> hcs::Result<usize> {
 //!     Ok(service.enumerate_systems(&SystemQuery::new())?.await?.len())
 //! }
-//! # show(&hcs::suite::memory::Memory::new())
+//! # show(&hcs::suite::memory::Memory::new())?;
+//! # Ok::<(), hcs::Error>(())
 //! ```
 //!
 //! A promise that is dropped unfulfilled gives `HCS_E_SERVICE_DISCONNECT`: whoever worked on it is gone.
