@@ -41,7 +41,7 @@ pub use schema::{SchemaVersion, Since};
 
 pub use number::Spelled;
 pub(crate) use number::{is_bits, read_number};
-pub(crate) use read::{fields_of, take};
+pub(crate) use read::{fields_of, read_boxed, take};
 pub(crate) use schema::{first, inner, since};
 pub(crate) use write::{debug, value_of};
 
@@ -330,7 +330,7 @@ macro_rules! documents {
                         since: $crate::document::inner(&[$(stringify!($field_since))?]),
                         shape: <$type as $crate::document::Element>::shape,
                     }),*],
-                    read: |value| Ok(Box::new(<Self as $crate::document::Document>::from_value(value)?)),
+                    read: $crate::document::read_boxed::<Self>,
                 };
             }
 
@@ -338,10 +338,12 @@ macro_rules! documents {
                 fn shape() -> $crate::document::Shape {
                     $crate::document::Shape::Object(<Self as $crate::document::Document>::TABLE)
                 }
+                #[inline(never)]
                 fn read(value: serde_json::Value) -> Result<Self, $crate::document::Mismatch> {
                     #[allow(unused_mut, reason = "an object without fields takes nothing")]
-                    let mut fields = $crate::document::fields_of(value)?;
-                    Ok(Self { $($field: $crate::document::take(&mut fields, $json)?,)* unknown: fields })
+                    let mut this = Self { unknown: $crate::document::fields_of(value)?, ..Self::default() };
+                    $($crate::document::take(&mut this.unknown, $json, &mut this.$field)?;)*
+                    Ok(this)
                 }
                 fn node(&self) -> $crate::document::Node<'_> {
                     $crate::document::Node::Object(self)
@@ -432,6 +434,7 @@ macro_rules! enumerations {
                 fn shape() -> $crate::document::Shape {
                     $crate::document::Shape::Word(Self::WORDS)
                 }
+                #[inline(never)]
                 fn read(value: serde_json::Value) -> Result<Self, $crate::document::Mismatch> {
                     let text = <String as $crate::document::Element>::read(value)?;
                     Ok(Self::from(text.as_str()))
