@@ -1,18 +1,18 @@
 //! What every document is made of: one table per object, and everything that follows from it.
 //!
 //! A document type is a struct of `Option`s that [`documents!`](crate::document) makes from a table of
-//! `"JsonName" rust_name: Type, since 2.1;`. The table stays reachable at run time ([`Document::TABLE`]), so one piece
-//! of code, not one per type, reads, writes, checks against a schema version and looks for what is left over:
-//! an object shows itself as a [`Node`], and each of these is one walk over nodes.
+//! `"JsonName" rust_name: Type, since 2.1;`. The table stays reachable at run time ([`Document::TABLE`]), so
+//! one piece of code, not one per type, reads, writes, checks against a schema version and looks for what is
+//! left over: an object shows itself as a [`Node`], and each of these is one walk over nodes.
 //!
 //! What a document promises:
 //! - The names are exactly those of JSON. A field that is absent is `None`, which differs from any default.
-//! - A field that the type does not know is kept in `unknown` and written back; so is an explicit `null` of a field
-//!   that it knows. Reading and writing is the identity on JSON values.
+//! - A field that the type does not know is kept in `unknown` and written back; so is an explicit `null` of a
+//!   field that it knows. Reading and writing is the identity on JSON values.
 //! - A value of an enumeration that the type does not know is kept as `Other`.
 //! - [`Document::check`] names the first field or value that a host's schema does not have yet.
 //!
-//! Fields are set with the method of the same name, which takes whatever [`IntoField`] turns into the field's type:
+//! A field is set with the method of its name, which takes whatever [`IntoField`] turns into its type:
 //! ```
 //! use hcs::documents::{ComputeSystem, Container, GuestOs};
 //! use hcs::document::{Document, SchemaVersion};
@@ -244,8 +244,8 @@ pub trait Document: Object + Element + Default + Clone + PartialEq {
         write::value(self)
     }
 
-    /// Refuses a document that uses what a host of schema `host` does not have. Fields that no published schema names
-    /// pass: only the host knows.
+    /// Refuses a document that uses what a host of schema `host` does not have. Fields that no published
+    /// schema names pass: only the host knows.
     ///
     /// # Errors
     /// The first field or value that is too new, with its path.
@@ -448,12 +448,13 @@ macro_rules! enumerations {
     };
 }
 
-/// Makes numbers whose bits (`bits`) or values (`value`) have names. HCN takes such fields as numbers and as words.
+/// Makes numbers whose bits (`bits`) or values (`value`) have names. HCN takes them as numbers and as words.
 macro_rules! numbers {
     ($(
         $(#[$meta:meta])*
         $how:ident $name:ident $(since $since:tt)? {
-            $($(#[$value_meta:meta])* $constant:ident = $text:literal $number:literal $(, since $value_since:tt)?;)*
+            $($(#[$value_meta:meta])*
+            $constant:ident = $text:literal $number:literal $(, since $value_since:tt)?;)*
         }
     )*) => {
         /// The tables of this module's numbers.
@@ -466,7 +467,9 @@ macro_rules! numbers {
             impl $name {
                 $(
                     $(#[$value_meta])*
-                    #[doc = concat!("`", $text, "` = ", $number $(, $crate::document::since_text!($value_since))?)]
+                    #[doc = concat!(
+                        "`", $text, "` = ", $number $(, $crate::document::since_text!($value_since))?
+                    )]
                     pub const $constant: Self = Self($crate::document::Spelled::number($number));
                 )*
                 /// Names and schema versions of the values.

@@ -1,4 +1,4 @@
-//! Walks over a document: what is too new for a host, what the document needs, and what its types do not know.
+//! Walks over a document: what is too new for a host, what the document needs, what its types do not know.
 
 use super::{Node, Object, SchemaVersion, Since};
 use std::borrow::Cow;
@@ -82,7 +82,7 @@ enum Met<'a, 'b> {
     Unknown { path: &'b [Step<'a>] },
 }
 
-/// Calls `visit` for everything that has a version and everything unknown, outermost first, until it says to stop.
+/// Calls `visit` for all that has a version and all that is unknown, outermost first, until it says to stop.
 fn walk(object: &dyn Object, visit: &mut dyn FnMut(Met<'_, '_>) -> bool) {
     let mut path = Vec::new();
     walk_node(Node::Object(object), &mut path, visit);

@@ -36,10 +36,15 @@ struct Wrong {
 impl Mismatch {
     /// `found` instead of `expected`, right here.
     pub fn new(expected: impl Into<String>, found: &Value) -> Self {
-        Self(Box::new(Wrong { document: "", path: String::new(), expected: expected.into(), found: describe(found) }))
+        Self(Box::new(Wrong {
+            document: "",
+            path: String::new(),
+            expected: expected.into(),
+            found: describe(found),
+        }))
     }
 
-    /// The path of the value: names of fields joined by dots, indices in brackets. Empty for the document itself.
+    /// The path of the value: names joined by dots, indices in brackets. Empty for the document itself.
     pub fn path(&self) -> &str {
         &self.0.path
     }
