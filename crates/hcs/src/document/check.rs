@@ -60,7 +60,7 @@ pub(super) fn needs(object: &dyn Object) -> SchemaVersion {
     highest
 }
 
-/// The paths of what no table knows: fields, and values of enumerations are not among them.
+/// The paths of fields that no table knows. A null of a field that one knows is no such field.
 pub(super) fn leftovers(object: &dyn Object) -> Vec<String> {
     let mut paths = Vec::new();
     walk(object, &mut |what| {
@@ -127,7 +127,8 @@ fn walk_object<'a>(
             return false;
         }
     }
-    object.unknown().keys().all(|name| {
+    let known = |name: &str| table.fields.iter().any(|field| field.name == name);
+    object.unknown().iter().filter(|(name, value)| !(value.is_null() && known(name))).all(|(name, _)| {
         path.push(Step::Name(name.into()));
         let on = visit(Met::Unknown { path });
         path.pop();
