@@ -6,8 +6,10 @@ use super::{Finding, Project};
 const RULE: &str = "directions";
 
 /// Each crate and the crates of this workspace that its product code may depend on.
-const MAY: [(&str, &[&str]); 5] = [
+const MAY: [(&str, &[&str]); 6] = [
     ("compute", &[]),
+    // It stands alone, on Windows and on Linux.
+    ("hcs", &[]),
     ("linux", &["compute"]),
     ("runhcs", &["compute", "linux"]),
     // It prints the command line's manual, so it has to know the command line; nothing knows it.
