@@ -1,5 +1,6 @@
 //! The Host Compute Service for Rust.
 
+pub mod abi;
 pub mod document;
 pub mod documents;
 pub mod error;
@@ -11,6 +12,8 @@ pub mod service;
 pub mod state;
 pub mod storage;
 pub mod tracker;
+#[cfg(windows)]
+pub mod windows;
 
 pub use error::{Error, Result};
 pub use hresult::HResult;

@@ -9,7 +9,12 @@
 //! ```
 //! The number is the Windows build that brought the function, 0 where that is not documented: 14393 is Server 2016,
 //! 17763 is 1809 and Server 2019, 19041 is 2004, 20348 is Server 2022 (which the documentation calls 2104).
-#![expect(non_camel_case_types, non_snake_case, missing_docs, reason = "the names are Microsoft's, and so is their documentation")]
+#![expect(
+    non_camel_case_types,
+    non_snake_case,
+    missing_docs,
+    reason = "the names are Microsoft's, and so is their documentation"
+)]
 
 mod computecore;
 mod computenetwork;
@@ -56,7 +61,8 @@ pub const INFINITE: u32 = 0xFFFF_FFFF;
 pub type HCS_OPERATION_COMPLETION =
     Option<unsafe extern "system" fn(operation: HCS_OPERATION, context: *const c_void)>;
 /// Called for each event of a system or a process.
-pub type HCS_EVENT_CALLBACK = Option<unsafe extern "system" fn(event: *const HCS_EVENT, context: *const c_void)>;
+pub type HCS_EVENT_CALLBACK =
+    Option<unsafe extern "system" fn(event: *const HCS_EVENT, context: *const c_void)>;
 /// Called for each notification of vmcompute.dll.
 pub type HCS_NOTIFICATION_CALLBACK =
     Option<unsafe extern "system" fn(kind: u32, context: *const c_void, status: HRESULT, data: PCWSTR)>;

@@ -1,0 +1,113 @@
+//! The service that computecore.dll speaks to, typed.
+
+use super::ComputeCore;
+use super::operation::Tracked;
+use super::system::TypedSystem;
+use crate::document::Document as _;
+use crate::documents::{
+    CrashReport, ModificationRequest, Properties, ServiceProperties, ServicePropertyQuery, SystemExitStatus,
+    SystemQuery, VmProcessorRequirements,
+};
+use crate::error::{Error, Result};
+use crate::hresult::HResult;
+use crate::operation::{Operation, OperationKind};
+use crate::service::{ComputeService, Configuration, System};
+use crate::windows::answer::no_handle;
+use crate::windows::text::{read, unless_empty};
+use std::path::Path;
+
+/// The Host Compute Service of this host, by way of computecore.dll.
+#[derive(Debug, Clone)]
+pub struct Service(ComputeCore);
+
+impl Service {
+    /// The service behind this library.
+    pub fn new(library: ComputeCore) -> Self {
+        Self(library)
+    }
+
+    fn tracked(&self, kind: OperationKind, attempted: String) -> Tracked<'_, SystemExitStatus> {
+        Tracked { functions: self.0.functions(), kind, attempted, listener: None }
+    }
+}
+
+impl ComputeService for Service {
+    fn enumerate_systems(&self, query: &SystemQuery) -> Result<Operation<Vec<Properties>>> {
+        let query = unless_empty(query);
+        self.tracked(OperationKind::Enumerate, "enumerate compute systems".to_owned()).call(
+            |handle, attempted| systems(handle.collect(attempted)?.as_deref(), attempted),
+            |operation| self.0.enumerate_compute_systems(operation, query.as_deref()),
+        )
+    }
+
+    fn create_system(
+        &self,
+        id: &str,
+        configuration: &Configuration,
+    ) -> Result<(Box<dyn System>, Operation<()>)> {
+        let attempted = format!("create compute system {id}");
+        let Configuration::V2(document) = configuration else {
+            return Err(Error::new(attempted, HResult::ERROR_NOT_SUPPORTED).caused_by(OldSchema));
+        };
+        let document = document.to_json();
+        let mut system = None;
+        let operation = self.tracked(OperationKind::Create, attempted.clone()).call(
+            |handle, attempted| handle.collect(attempted).map(|_| ()),
+            |operation| {
+                system = Some(self.0.create_compute_system(operation, id, &document)?);
+                Ok(())
+            },
+        )?;
+        let system = system.ok_or_else(|| no_handle(&attempted))?;
+        Ok((TypedSystem::boxed(system), operation))
+    }
+
+    fn open_system(&self, id: &str) -> Result<Box<dyn System>> {
+        Ok(TypedSystem::boxed(self.0.open_compute_system(id)?))
+    }
+
+    fn service_properties(&self, query: &ServicePropertyQuery) -> Result<ServiceProperties> {
+        read(self.0.service_properties(unless_empty(query).as_deref())?.as_deref(), "query the service")
+    }
+
+    fn modify_service(&self, request: &ModificationRequest) -> Result<()> {
+        self.0.modify_service_settings(&request.to_json()).map(|_| ())
+    }
+
+    fn grant_vm_access(&self, id: &str, file: &Path) -> Result<()> {
+        self.0.grant_vm_access(id, file)
+    }
+
+    fn grant_vm_group_access(&self, file: &Path) -> Result<()> {
+        self.0.grant_vm_group_access(file)
+    }
+
+    fn create_empty_guest_state_file(&self, file: &Path) -> Result<()> {
+        self.0.create_empty_guest_state_file(file)
+    }
+
+    fn create_empty_runtime_state_file(&self, file: &Path) -> Result<()> {
+        self.0.create_empty_runtime_state_file(file)
+    }
+
+    fn processor_compatibility(&self, saved: &Path) -> Result<VmProcessorRequirements> {
+        let answer = self.0.processor_compatibility_from_saved_state(saved)?;
+        read(answer.as_deref(), &format!("ask what processor {} needs", saved.display()))
+    }
+
+    fn submit_crash_report(&self, report: &CrashReport) -> Result<()> {
+        self.0.submit_wer_report(&report.to_json())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("computecore.dll takes documents of schema 2; vmcompute.dll takes those of schema 1")]
+struct OldSchema;
+
+/// Reads the array that an enumeration answers; no document is no system.
+pub(in crate::windows) fn systems(text: Option<&str>, attempted: &str) -> Result<Vec<Properties>> {
+    let text = text.filter(|text| !text.is_empty()).unwrap_or("[]");
+    let values: Vec<serde_json::Value> = serde_json::from_str(text)
+        .map_err(|cause| Error::new(attempted, HResult::HCS_E_INVALID_JSON).caused_by(cause))?;
+    values.iter().map(|value| read(Some(&value.to_string()), attempted)).collect()
+}
