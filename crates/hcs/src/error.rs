@@ -1,6 +1,8 @@
 //! The error of every call: what was attempted on what, the HRESULT, and the error document if there came one.
 
+use crate::document::DocumentError;
 use crate::documents::ResultError;
+use crate::documents::network::Response;
 use crate::hresult::HResult;
 use crate::state::Denied;
 use std::fmt;
@@ -11,9 +13,16 @@ use std::sync::Arc;
 pub struct Error {
     attempted: String,
     code: HResult,
-    document: Option<Arc<ResultError>>,
+    report: Option<Report>,
     #[source]
     cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What the service said about it.
+#[derive(Debug, Clone)]
+enum Report {
+    Compute(Arc<ResultError>),
+    Network(Arc<Response>),
 }
 
 /// The result of every call.
@@ -22,13 +31,20 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// A failure: "start compute system web", and the code that came of it.
     pub fn new(attempted: impl Into<String>, code: HResult) -> Self {
-        Self { attempted: attempted.into(), code, document: None, cause: None }
+        Self { attempted: attempted.into(), code, report: None, cause: None }
     }
 
-    /// Adds the error document that the service gave.
+    /// Adds the error document that the Host Compute Service gave.
     #[must_use]
     pub fn with_document(mut self, document: ResultError) -> Self {
-        self.document = Some(Arc::new(document));
+        self.report = Some(Report::Compute(Arc::new(document)));
+        self
+    }
+
+    /// Adds the error record that the Host Compute Network service gave.
+    #[must_use]
+    pub fn with_record(mut self, record: Response) -> Self {
+        self.report = Some(Report::Network(Arc::new(record)));
         self
     }
 
@@ -49,9 +65,20 @@ impl Error {
         &self.attempted
     }
 
-    /// The error document, if the service gave one.
+    /// The error document, if the Host Compute Service gave one.
     pub fn document(&self) -> Option<&ResultError> {
-        self.document.as_deref()
+        match &self.report {
+            Some(Report::Compute(document)) => Some(document),
+            Some(Report::Network(_)) | None => None,
+        }
+    }
+
+    /// The error record, if the Host Compute Network service gave one.
+    pub fn record(&self) -> Option<&Response> {
+        match &self.report {
+            Some(Report::Network(record)) => Some(record),
+            Some(Report::Compute(_)) | None => None,
+        }
     }
 
     /// A state that did not admit what was attempted.
@@ -60,7 +87,7 @@ impl Error {
     }
 
     /// A document that cannot be read.
-    pub fn json(attempted: impl Into<String>, cause: serde_json::Error) -> Self {
+    pub fn unreadable(attempted: impl Into<String>, cause: DocumentError) -> Self {
         Self::new(attempted, HResult::HCS_E_INVALID_JSON).caused_by(cause)
     }
 

@@ -118,9 +118,7 @@ impl Event {
     /// `HCS_E_INVALID_JSON` if the document is not the one that this event has.
     pub fn read(code: u32, data: Option<&str>) -> Result<Self> {
         let text = data.unwrap_or("{}");
-        let unreadable = |cause| {
-            Error::new(format!("read event 0x{code:X}"), HResult::HCS_E_INVALID_JSON).caused_by(cause)
-        };
+        let unreadable = |cause| Error::unreadable(format!("read event 0x{code:X}"), cause);
         let owned = || data.map(str::to_owned);
         Ok(match code {
             1 => Event::SystemExited(SystemExitStatus::from_json(text).map_err(unreadable)?),

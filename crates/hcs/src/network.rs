@@ -2,14 +2,14 @@
 //!
 //! An object is known by its GUID; its document says all of it. [`ComputeNetwork`] hands out the [`Objects`] of each
 //! kind, so that a kind's document fixes what may be asked of it:
-//! `network.endpoints().create(None, &endpoint)?`, `network.namespaces().modify(id, &request)?`.
+//! `network.endpoints().create(None, &endpoint)?`, `network.namespaces().modify(&id, &request)?`.
 //! Calls take effect before they return, as they do in computenetwork.dll. Handles, which that library has for each
 //! open object, are the concern of whoever speaks to it.
 
 use crate::document::{Document, Guid};
 use crate::documents::network::{
     HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork, HostComputeQuery,
-    ModifyEndpointRequest, ModifyNamespaceRequest, ModifyNetworkRequest, SdnRoute,
+    HostComputeRoute, ModifyEndpointSettingRequest, ModifyNamespaceSettingRequest, ModifyNetworkSettingRequest,
 };
 use crate::error::Result;
 use crate::hresult::HResult;
@@ -29,7 +29,7 @@ pub trait ComputeNetwork: Send + Sync {
     fn load_balancers(&self) -> &dyn Objects<HostComputeLoadBalancer>;
 
     /// Routes of software-defined networks.
-    fn routes(&self) -> &dyn Objects<SdnRoute>;
+    fn routes(&self) -> &dyn Objects<HostComputeRoute>;
 
     /// Calls back when networks and namespaces come and go and endpoints are attached, until what is returned is
     /// dropped.
@@ -39,16 +39,16 @@ pub trait ComputeNetwork: Send + Sync {
 /// The objects of one kind.
 pub trait Objects<O: NetworkObject> {
     /// Creates an object, with this id or one that the service chooses, and answers it as it was made.
-    fn create(&self, id: Option<Guid>, settings: &O) -> Result<O>;
+    fn create(&self, id: Option<&Guid>, settings: &O) -> Result<O>;
 
     /// The object's document as it is now.
-    fn query(&self, id: Guid, query: &HostComputeQuery) -> Result<O>;
+    fn query(&self, id: &Guid, query: &HostComputeQuery) -> Result<O>;
 
     /// Changes the object.
-    fn modify(&self, id: Guid, change: &O::Change) -> Result<()>;
+    fn modify(&self, id: &Guid, change: &O::Change) -> Result<()>;
 
     /// Deletes the object. `HCN_E_ENTITY_HAS_REFERENCES` while others refer to it.
-    fn delete(&self, id: Guid) -> Result<()>;
+    fn delete(&self, id: &Guid) -> Result<()>;
 
     /// The ids of the objects that the query's filter admits.
     fn enumerate(&self, query: &HostComputeQuery) -> Result<Vec<Guid>>;
@@ -65,19 +65,19 @@ pub trait NetworkObject: Document {
 }
 
 impl NetworkObject for HostComputeNetwork {
-    type Change = ModifyNetworkRequest;
+    type Change = ModifyNetworkSettingRequest;
     const KIND: &'static str = "network";
     const NOT_FOUND: HResult = HResult::HCN_E_NETWORK_NOT_FOUND;
 }
 
 impl NetworkObject for HostComputeEndpoint {
-    type Change = ModifyEndpointRequest;
+    type Change = ModifyEndpointSettingRequest;
     const KIND: &'static str = "endpoint";
     const NOT_FOUND: HResult = HResult::HCN_E_ENDPOINT_NOT_FOUND;
 }
 
 impl NetworkObject for HostComputeNamespace {
-    type Change = ModifyNamespaceRequest;
+    type Change = ModifyNamespaceSettingRequest;
     const KIND: &'static str = "namespace";
     const NOT_FOUND: HResult = HResult::ERROR_NOT_FOUND;
 }
@@ -89,9 +89,9 @@ impl NetworkObject for HostComputeLoadBalancer {
     const NOT_FOUND: HResult = HResult::ERROR_NOT_FOUND;
 }
 
-impl NetworkObject for SdnRoute {
+impl NetworkObject for HostComputeRoute {
     /// The whole document anew.
-    type Change = SdnRoute;
+    type Change = HostComputeRoute;
     const KIND: &'static str = "route";
     const NOT_FOUND: HResult = HResult::ERROR_NOT_FOUND;
 }
