@@ -9,7 +9,8 @@
 use crate::document::{Document, Guid};
 use crate::documents::network::{
     HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork, HostComputeQuery,
-    HostComputeRoute, ModifyEndpointSettingRequest, ModifyNamespaceSettingRequest, ModifyNetworkSettingRequest,
+    HostComputeRoute, ModifyEndpointSettingRequest, ModifyNamespaceSettingRequest,
+    ModifyNetworkSettingRequest,
 };
 use crate::error::Result;
 use crate::hresult::HResult;

@@ -15,6 +15,7 @@ mod system;
 pub use operation::OperationHandle;
 pub use process::ProcessHandle;
 pub use service::Service;
+pub(super) use service::systems;
 pub use system::SystemHandle;
 
 use super::answer::{check, check_with};

@@ -169,7 +169,8 @@ impl OperationHandle {
             return Err(Error::new(ATTEMPTED, HResult::E_INVALIDARG));
         }
         // SAFETY: the handle is open; without a callback nobody takes the number for a pointer.
-        let answer = unsafe { self.functions.HcsSetOperationContext(self.raw, ptr::without_provenance(context)) };
+        let answer =
+            unsafe { self.functions.HcsSetOperationContext(self.raw, ptr::without_provenance(context)) };
         check(answer, ATTEMPTED)
     }
 
@@ -251,7 +252,7 @@ impl OperationHandle {
     /// What the library answers.
     pub fn cancel(&self) -> Result<()> {
         // SAFETY: the handle is open.
-        let answer = unsafe { self.functions.HcsCancelOperation(self.raw) }, "cancel an operation")
+        check(unsafe { self.functions.HcsCancelOperation(self.raw) }, "cancel an operation")
     }
 
     /// How far it is, as JSON: `HcsGetOperationProperties`.
@@ -285,7 +286,7 @@ impl OperationHandle {
         let uri = crate::windows::text::wide(uri, ATTEMPTED)?;
         let handle = handle.as_raw_handle();
         // SAFETY: both handles are open, the text ends with a zero.
-        check(
+        let answer =
             unsafe { self.functions.HcsAddResourceToOperation(self.raw, kind as i32, uri.as_ptr(), handle) };
         check(answer, ATTEMPTED)
     }

@@ -119,7 +119,10 @@ impl<T: Exit> Board<T> {
             | Notification::SystemModifyCompleted => {
                 let oldest = {
                     let waiting = self.waiting();
-                    waiting.iter().find(|call| call.kind.notification() == Some(notification)).map(|call| call.id)
+                    waiting
+                        .iter()
+                        .find(|call| call.kind.notification() == Some(notification))
+                        .map(|call| call.id)
                 };
                 // Every handle is told of the creation; only the one that created waits for it.
                 if let Some(id) = oldest {

@@ -77,9 +77,7 @@ impl Layers {
         let mut context = ptr::null_mut();
         self.call(&attempted, id, |functions, info, id| {
             // SAFETY: as `call` says; the descriptors live until the call returns, the last is a place for the handle.
-            unsafe {
-                functions.ImportLayerBegin(info, id, layers.as_ptr(), layers.count(), &raw mut context)
-            }
+            unsafe { functions.ImportLayerBegin(info, id, layers.as_ptr(), layers.count(), &raw mut context) }
         })?;
         Ok(LayerWriter::new(Arc::clone(&self.functions), context, id))
     }
@@ -94,9 +92,7 @@ impl Layers {
         let mut context = ptr::null_mut();
         self.call(&attempted, id, |functions, info, id| {
             // SAFETY: as `call` says; the descriptors live until the call returns, the last is a place for the handle.
-            unsafe {
-                functions.ExportLayerBegin(info, id, layers.as_ptr(), layers.count(), &raw mut context)
-            }
+            unsafe { functions.ExportLayerBegin(info, id, layers.as_ptr(), layers.count(), &raw mut context) }
         })?;
         Ok(LayerReader::new(Arc::clone(&self.functions), context, id))
     }

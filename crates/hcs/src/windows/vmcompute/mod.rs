@@ -98,7 +98,10 @@ fn code(code: HResult) -> HResult {
     if code.code() & 0xFFFF_0000 != 0xC037_0000 {
         return code;
     }
-    TABLE.iter().find(|entry| entry.code != code && entry.code.to_v1() == code).map_or(code, |entry| entry.code)
+    TABLE
+        .iter()
+        .find(|entry| entry.code != code && entry.code.to_v1() == code)
+        .map_or(code, |entry| entry.code)
 }
 
 /// A function that only the newer library has.
@@ -112,9 +115,8 @@ impl ComputeService for VmCompute {
         let query = wide(&query.to_json(), ATTEMPTED)?;
         let (mut systems, mut result) = (Returned::<Task>::new(), Returned::<Task>::new());
         // SAFETY: the text ends with a zero, the others are places for the results.
-        let answer = unsafe {
-            self.functions.HcsEnumerateComputeSystems(query.as_ptr(), systems.out(), result.out())
-        };
+        let answer =
+            unsafe { self.functions.HcsEnumerateComputeSystems(query.as_ptr(), systems.out(), result.out()) };
         answered(answer, &result, ATTEMPTED)?;
         let systems = super::computecore::systems(systems.text(ATTEMPTED)?.as_deref(), ATTEMPTED)?;
         Ok(Operation::ready(OperationKind::Enumerate, ATTEMPTED, Ok(systems)))
@@ -142,9 +144,8 @@ impl ComputeService for VmCompute {
         let query = wide(&query.to_json(), ATTEMPTED)?;
         let (mut properties, mut result) = (Returned::<Task>::new(), Returned::<Task>::new());
         // SAFETY: the text ends with a zero, the others are places for the results.
-        let answer = unsafe {
-            self.functions.HcsGetServiceProperties(query.as_ptr(), properties.out(), result.out())
-        };
+        let answer =
+            unsafe { self.functions.HcsGetServiceProperties(query.as_ptr(), properties.out(), result.out()) };
         answered(answer, &result, ATTEMPTED)?;
         read(properties.text(ATTEMPTED)?.as_deref(), ATTEMPTED)
     }
@@ -171,7 +172,8 @@ impl ComputeService for VmCompute {
     }
 
     fn create_empty_guest_state_file(&self, file: &Path) -> Result<()> {
-        Err(lacks("HcsCreateEmptyGuestStateFile").during(format!("create guest state file {}", file.display())))
+        Err(lacks("HcsCreateEmptyGuestStateFile")
+            .during(format!("create guest state file {}", file.display())))
     }
 
     fn create_empty_runtime_state_file(&self, file: &Path) -> Result<()> {
@@ -194,4 +196,3 @@ impl std::fmt::Debug for VmCompute {
         f.debug_struct("VmCompute").finish_non_exhaustive()
     }
 }
-

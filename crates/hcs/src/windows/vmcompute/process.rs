@@ -55,11 +55,16 @@ impl V1Process {
         verb: &str,
         call: impl FnOnce(&Functions, HCS_PROCESS, *mut PWSTR) -> std::result::Result<HRESULT, Unavailable>,
     ) -> Result<Operation<()>> {
-        self.handle.board.call(kind, self.attempted(verb), |_, _| Ok(()), |attempted| {
-            let mut result = Returned::<Task>::new();
-            let answer = call(&self.handle.functions, self.handle.raw, result.out());
-            answered(answer, &result, attempted)
-        })
+        self.handle.board.call(
+            kind,
+            self.attempted(verb),
+            |_, _| Ok(()),
+            |attempted| {
+                let mut result = Returned::<Task>::new();
+                let answer = call(&self.handle.functions, self.handle.raw, result.out());
+                answered(answer, &result, attempted)
+            },
+        )
     }
 
     fn with_text(
@@ -67,7 +72,12 @@ impl V1Process {
         kind: OperationKind,
         verb: &str,
         text: &str,
-        call: unsafe fn(&Functions, HCS_PROCESS, PCWSTR, *mut PWSTR) -> std::result::Result<HRESULT, Unavailable>,
+        call: unsafe fn(
+            &Functions,
+            HCS_PROCESS,
+            PCWSTR,
+            *mut PWSTR,
+        ) -> std::result::Result<HRESULT, Unavailable>,
     ) -> Result<Operation<()>> {
         let text = wide(text, &self.attempted(verb))?;
         // SAFETY: the handle is open, the text ends with a zero, the last is a place for the result.
@@ -122,7 +132,12 @@ impl Process for V1Process {
     }
 
     fn modify(&self, request: &ProcessModifyRequest) -> Result<Operation<()>> {
-        self.with_text(OperationKind::ModifyProcess, "modify", &request.to_json(), Functions::HcsModifyProcess)
+        self.with_text(
+            OperationKind::ModifyProcess,
+            "modify",
+            &request.to_json(),
+            Functions::HcsModifyProcess,
+        )
     }
 
     fn signal(&self, options: Option<&SignalProcessOptions>) -> Result<Operation<()>> {

@@ -92,7 +92,13 @@ impl<T: Exit + Send + Sync + 'static> Registered<T> {
         Ok(registered)
     }
 
-    fn end(functions: &Functions, calls: &Calls, raw: *mut c_void, callback: HCS_CALLBACK, board: *const Board<T>) {
+    fn end(
+        functions: &Functions,
+        calls: &Calls,
+        raw: *mut c_void,
+        callback: HCS_CALLBACK,
+        board: *const Board<T>,
+    ) {
         if !callback.is_null() {
             // SAFETY: the callback is registered and not used again.
             let answer = unsafe { (calls.unregister)(functions, callback) };

@@ -57,10 +57,12 @@ impl LayerWriter {
     ///
     /// # Errors
     /// What the library answers.
-    pub fn next(&mut self, name: &str, information: &FILE_BASIC_INFO) -> Result<()> {
+    pub fn begin(&mut self, name: &str, information: &FILE_BASIC_INFO) -> Result<()> {
         let name = wide(name, &self.attempted)?;
         // SAFETY: the context is open, the text ends with a zero, the information lives until the call returns.
-        let answer = unsafe { self.functions.ImportLayerNext(self.context, name.as_ptr(), ptr::from_ref(information)) };
+        let answer = unsafe {
+            self.functions.ImportLayerNext(self.context, name.as_ptr(), ptr::from_ref(information))
+        };
         check(answer, &self.attempted)
     }
 
@@ -107,7 +109,7 @@ impl LayerReader {
     ///
     /// # Errors
     /// What the library answers.
-    pub fn next(&mut self) -> Result<Option<Entry>> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>> {
         let mut name = Returned::<Task>::new();
         let mut information = FILE_BASIC_INFO::default();
         let (mut size, mut deleted) = (0, 0);
@@ -125,7 +127,8 @@ impl LayerReader {
             return Ok(None);
         }
         check(answer, &self.attempted)?;
-        let name = name.text(&self.attempted)?.ok_or_else(|| Error::new(&*self.attempted, HResult::E_UNEXPECTED))?;
+        let name =
+            name.text(&self.attempted)?.ok_or_else(|| Error::new(&*self.attempted, HResult::E_UNEXPECTED))?;
         Ok(Some(Entry { name, information, size: u64::try_from(size).unwrap_or(0), deleted: deleted != 0 }))
     }
 }

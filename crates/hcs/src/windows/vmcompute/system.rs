@@ -51,23 +51,28 @@ impl V1System {
         let (wide_id, configuration) = (wide(id, &attempted)?, wide(configuration, &attempted)?);
         let board = Arc::new(Board::new());
         let mut handle = None;
-        let operation = board.call(OperationKind::Create, attempted, |_, _| Ok(()), |attempted| {
-            let mut system = ptr::null_mut();
-            let mut result = Returned::<Task>::new();
-            // SAFETY: the texts end with a zero, the identity may be null, the others are places for the results.
-            let answer = unsafe {
-                functions.HcsCreateComputeSystem(
-                    wide_id.as_ptr(),
-                    configuration.as_ptr(),
-                    ptr::null_mut(),
-                    &raw mut system,
-                    result.out(),
-                )
-            };
-            let answer = answered(answer, &result, attempted)?;
-            handle = Some(Self::own(functions, Arc::clone(&board), system, attempted)?);
-            Ok(answer)
-        })?;
+        let operation = board.call(
+            OperationKind::Create,
+            attempted,
+            |_, _| Ok(()),
+            |attempted| {
+                let mut system = ptr::null_mut();
+                let mut result = Returned::<Task>::new();
+                // SAFETY: the texts end with a zero, the identity may be null, the others are places for the results.
+                let answer = unsafe {
+                    functions.HcsCreateComputeSystem(
+                        wide_id.as_ptr(),
+                        configuration.as_ptr(),
+                        ptr::null_mut(),
+                        &raw mut system,
+                        result.out(),
+                    )
+                };
+                let answer = answered(answer, &result, attempted)?;
+                handle = Some(Self::own(functions, Arc::clone(&board), system, attempted)?);
+                Ok(answer)
+            },
+        )?;
         let handle = handle.ok_or_else(|| no_handle(operation.attempted()))?;
         Ok((Self { id: id.into(), handle }, operation))
     }
@@ -106,13 +111,18 @@ impl V1System {
     ) -> Result<Operation<()>> {
         let attempted = self.attempted(verb);
         let document = Optional::new(document, &attempted)?;
-        self.handle.board.call(kind, attempted, |_, _| Ok(()), |attempted| {
-            let mut result = Returned::<Task>::new();
-            // SAFETY: the handle is open, the text is absent or ends with a zero, the last is a place for the result.
-            let answer =
-                unsafe { call(&self.handle.functions, self.handle.raw, document.as_ptr(), result.out()) };
-            answered(answer, &result, attempted)
-        })
+        self.handle.board.call(
+            kind,
+            attempted,
+            |_, _| Ok(()),
+            |attempted| {
+                let mut result = Returned::<Task>::new();
+                // SAFETY: the handle is open, the text is absent or ends with a zero, the last is a place for the result.
+                let answer =
+                    unsafe { call(&self.handle.functions, self.handle.raw, document.as_ptr(), result.out()) };
+                answered(answer, &result, attempted)
+            },
+        )
     }
 
     fn attempted(&self, verb: &str) -> String {
@@ -132,7 +142,12 @@ impl System for V1System {
 
     fn shut_down(&self, options: &ShutdownOptions) -> Result<Operation<()>> {
         let options = unless_empty(options);
-        self.done(OperationKind::Shutdown, "shut down", options.as_deref(), Functions::HcsShutdownComputeSystem)
+        self.done(
+            OperationKind::Shutdown,
+            "shut down",
+            options.as_deref(),
+            Functions::HcsShutdownComputeSystem,
+        )
     }
 
     fn terminate(&self) -> Result<Operation<()>> {
@@ -185,7 +200,12 @@ impl System for V1System {
     }
 
     fn modify(&self, request: &ModifySettingRequest) -> Result<Operation<()>> {
-        self.done(OperationKind::Modify, "modify", Some(&request.to_json()), Functions::HcsModifyComputeSystem)
+        self.done(
+            OperationKind::Modify,
+            "modify",
+            Some(&request.to_json()),
+            Functions::HcsModifyComputeSystem,
+        )
     }
 
     fn create_process(
