@@ -17,6 +17,8 @@ pub mod operation;
 pub mod service;
 pub mod state;
 pub mod storage;
+#[cfg(feature = "suite")]
+pub mod suite;
 pub mod tracker;
 #[cfg(windows)]
 pub mod windows;

@@ -160,9 +160,10 @@ impl<T> Promise<T> {
         self.shared.about.id
     }
 
-    /// Whether nobody holds the caller's side any more.
+    /// Whether nobody will learn the result: the caller's side is gone, and left no callback.
     pub fn is_abandoned(&self) -> bool {
-        Arc::strong_count(&self.shared) == 1
+        let unheard = matches!(*self.shared.slot(), Slot::Pending(_, None));
+        unheard && Arc::strong_count(&self.shared) == 1
     }
 
     /// Gives the result. A completion callback runs now, on this thread.
@@ -482,6 +483,10 @@ mod tests {
         assert!(!promise.is_abandoned());
         drop(operation);
         assert!(promise.is_abandoned());
+        promise.complete(Ok(1));
+        let (promise, operation) = pair();
+        operation.on_completion(|_| ()).unwrap();
+        assert!(!promise.is_abandoned(), "its callback waits");
         promise.complete(Ok(1));
     }
 
