@@ -12,11 +12,12 @@
 //! x86_64-pc-windows-gnu` needs no more than this setup.
 
 mod std_library;
+pub(crate) mod test;
 mod wine;
 
 use anyhow::Result;
 
-pub(crate) use wine::{Server, prefix};
+use wine::Server;
 
 /// The target triple of everything that is built for Windows here.
 pub(crate) const TARGET: &str = "x86_64-pc-windows-gnu";

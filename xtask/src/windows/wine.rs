@@ -17,7 +17,7 @@ const RUNNER: &str = "xtask/src/windows/wine.sh";
 const BCRYPTPRIMITIVES: &str = include_str!("bcryptprimitives.c");
 
 /// The prefix: `C:` is its folder `drive_c`.
-pub(crate) fn prefix() -> PathBuf {
+fn prefix() -> PathBuf {
     folder().join("prefix")
 }
 
@@ -100,13 +100,13 @@ fn wineserver(prefix: &Path) -> Command {
 
 /// The prefix in use by one process at a time: a server that outlives its programs, so that each starts in a tenth of
 /// a second and volatile registry keys stay, until this is dropped.
-pub(crate) struct Server {
+pub(super) struct Server {
     _lock: File,
 }
 
 impl Server {
     /// Waits until no other process uses the prefix.
-    pub(crate) fn start() -> Result<Self> {
+    pub(super) fn start() -> Result<Self> {
         let path = folder().join("prefix.lock");
         let lock = File::create(&path).with_context(|| format!("create {}", path.display()))?;
         lock.lock().context("wait for another process that uses the Wine prefix")?;
@@ -117,7 +117,7 @@ impl Server {
     }
 
     /// Where the libraries lie that every program finds.
-    pub(crate) fn system32(&self) -> PathBuf {
+    pub(super) fn system32(&self) -> PathBuf {
         system32(&prefix())
     }
 }

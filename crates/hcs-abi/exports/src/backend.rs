@@ -14,7 +14,9 @@ use std::path::Path;
 mod chosen {
     use super::{ComputeNetwork, ComputeService, ComputeStorage, LayerDriver, Path, Result};
     use hcs::suite::memory::{Memory, MemoryDriver, MemoryNetwork, MemoryStorage};
-    use std::sync::LazyLock;
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::sync::{LazyLock, Mutex, PoisonError};
 
     pub(super) static SERVICE: LazyLock<Memory> = LazyLock::new(Memory::new);
     static NETWORK: LazyLock<MemoryNetwork> = LazyLock::new(MemoryNetwork::new);
@@ -33,7 +35,10 @@ mod chosen {
     }
 
     pub(super) fn driver(home: &Path) -> Result<Box<dyn LayerDriver>> {
-        Ok(Box::new(MemoryDriver::new(home)))
+        // A driver knows which layers are active; each home has one.
+        static DRIVERS: Mutex<BTreeMap<PathBuf, MemoryDriver>> = Mutex::new(BTreeMap::new());
+        let mut drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Box::new(drivers.entry(home.to_owned()).or_insert_with(|| MemoryDriver::new(home)).clone()))
     }
 }
 

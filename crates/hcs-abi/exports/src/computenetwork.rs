@@ -11,9 +11,9 @@ use crate::reply::{NOT_IMPLEMENTED, code, give_to};
 use crate::sys::Task;
 use crate::text::{self, give};
 use hcs::abi::{
-    GUID, HANDLE, HCN_CALLBACK, HCN_ENDPOINT, HCN_GUESTNETWORKSERVICE, HCN_LOADBALANCER, HCN_NAMESPACE, HCN_NETWORK,
-    HCN_NOTIFICATION_CALLBACK, HCN_PORT_ACCESS, HCN_PORT_PROTOCOL, HCN_PORT_RANGE_ENTRY, HCN_PORT_RANGE_RESERVATION,
-    HCN_SDNROUTE, HRESULT, PCWSTR, PWSTR,
+    GUID, HANDLE, HCN_CALLBACK, HCN_ENDPOINT, HCN_GUESTNETWORKSERVICE, HCN_LOADBALANCER, HCN_NAMESPACE,
+    HCN_NETWORK, HCN_NOTIFICATION_CALLBACK, HCN_PORT_ACCESS, HCN_PORT_PROTOCOL, HCN_PORT_RANGE_ENTRY,
+    HCN_PORT_RANGE_RESERVATION, HCN_SDNROUTE, HRESULT, PCWSTR, PWSTR,
 };
 use hcs::document::{Document as _, Guid};
 use hcs::documents::network::{
@@ -47,8 +47,8 @@ pub(crate) fn registrations() -> usize {
 }
 
 /// An object of the network service, as it has handles here.
-trait Kind: NetworkObject {
-    const TABLE: &'static Table<Guid>;
+trait Kind: NetworkObject + 'static {
+    const HANDLES: &'static Table<Guid>;
     fn objects() -> Result<&'static dyn Objects<Self>>;
     fn id(&self) -> Option<Guid>;
 }
@@ -56,7 +56,7 @@ trait Kind: NetworkObject {
 macro_rules! kind {
     ($object:ty, $table:ident, $objects:ident) => {
         impl Kind for $object {
-            const TABLE: &'static Table<Guid> = &$table;
+            const HANDLES: &'static Table<Guid> = &$table;
 
             fn objects() -> Result<&'static dyn Objects<Self>> {
                 Ok(backend::network()?.$objects())
@@ -119,8 +119,9 @@ unsafe fn create<O: Kind>(
         let (id, settings) = unsafe { (guid(id)?, text::document::<O>(settings)?) };
         let asked = (id != Guid::NIL).then_some(&id);
         let made = O::objects()?.create(asked, &settings)?;
-        let id = made.id().ok_or_else(|| Error::new("learn the id of a new object", HResult::E_UNEXPECTED))?;
-        Ok(O::TABLE.open(|_| id))
+        let id =
+            made.id().ok_or_else(|| Error::new("learn the id of a new object", HResult::E_UNEXPECTED))?;
+        Ok(O::HANDLES.open(|_| id))
     };
     // SAFETY: the caller's promise.
     unsafe { answer(record, give_to(place, create)) }
@@ -133,7 +134,7 @@ unsafe fn open<O: Kind>(id: *const GUID, place: *mut *mut c_void, record: *mut P
         // SAFETY: the caller's promise.
         let id = unsafe { guid(id) }?;
         O::objects()?.query(&id, &HostComputeQuery::all())?;
-        Ok(O::TABLE.open(|_| id))
+        Ok(O::HANDLES.open(|_| id))
     };
     // SAFETY: the caller's promise.
     unsafe { answer(record, give_to(place, open)) }
@@ -143,7 +144,7 @@ unsafe fn open<O: Kind>(id: *const GUID, place: *mut *mut c_void, record: *mut P
 /// A text, and a place for a pointer.
 unsafe fn modify<O: Kind>(handle: *mut c_void, settings: PCWSTR, record: *mut PWSTR) -> HRESULT {
     let modify = || {
-        let id = O::TABLE.get(handle)?;
+        let id = O::HANDLES.get(handle)?;
         // SAFETY: the caller's promise.
         O::objects()?.modify(&id, &unsafe { text::document(settings) }?)
     };
@@ -160,7 +161,7 @@ unsafe fn query<O: Kind>(
     record: *mut PWSTR,
 ) -> HRESULT {
     let ask = || {
-        let id = O::TABLE.get(handle)?;
+        let id = O::HANDLES.get(handle)?;
         // SAFETY: the caller's promise.
         let query = unsafe { text::document_or_default(query) }?;
         let answered = O::objects()?.query(&id, &query)?.to_json();
@@ -197,29 +198,21 @@ unsafe fn enumerate<O: Kind>(query: PCWSTR, ids: *mut PWSTR, record: *mut PWSTR)
 macro_rules! objects {
     ($($object:ty, $handle:ty: $enumerate:ident $open:ident $modify:ident $query:ident $delete:ident $close:ident;)*) => {
         $(
-            /// # Safety
-            /// As of every enumeration.
             pub unsafe fn $enumerate(query: PCWSTR, ids: *mut PWSTR, record: *mut PWSTR) -> HRESULT {
                 // SAFETY: the caller's promise.
                 unsafe { enumerate::<$object>(query, ids, record) }
             }
 
-            /// # Safety
-            /// As of every opening.
             pub unsafe fn $open(id: *const GUID, place: *mut $handle, record: *mut PWSTR) -> HRESULT {
                 // SAFETY: the caller's promise.
                 unsafe { open::<$object>(id, place, record) }
             }
 
-            /// # Safety
-            /// As of every change.
             pub unsafe fn $modify(handle: $handle, settings: PCWSTR, record: *mut PWSTR) -> HRESULT {
                 // SAFETY: the caller's promise.
                 unsafe { modify::<$object>(handle, settings, record) }
             }
 
-            /// # Safety
-            /// As of every query.
             pub unsafe fn $query(
                 handle: $handle,
                 settings: PCWSTR,
@@ -230,15 +223,13 @@ macro_rules! objects {
                 unsafe { query::<$object>(handle, settings, properties, record) }
             }
 
-            /// # Safety
-            /// As of every deletion.
             pub unsafe fn $delete(id: *const GUID, record: *mut PWSTR) -> HRESULT {
                 // SAFETY: the caller's promise.
                 unsafe { delete::<$object>(id, record) }
             }
 
             pub unsafe fn $close(handle: $handle) -> HRESULT {
-                code(<$object>::TABLE.close(handle).map(drop))
+                code(<$object>::HANDLES.close(handle).map(drop))
             }
         )*
     };
@@ -264,8 +255,6 @@ objects! {
 
 macro_rules! creations {
     ($($name:ident $object:ty;)*) => { $(
-        /// # Safety
-        /// As of every creation.
         pub unsafe fn $name(
             id: *const GUID,
             settings: PCWSTR,
@@ -285,8 +274,6 @@ creations! {
     HcnCreateSdnRoute HostComputeRoute;
 }
 
-/// # Safety
-/// As of every creation.
 pub unsafe fn HcnCreateEndpoint(
     network: HCN_NETWORK,
     id: *const GUID,
@@ -298,8 +285,6 @@ pub unsafe fn HcnCreateEndpoint(
     unsafe { create::<HostComputeEndpoint>(Some(network), id, settings, endpoint, record) }
 }
 
-/// # Safety
-/// A place for a handle.
 pub unsafe fn HcnRegisterServiceCallback(
     callback: HCN_NOTIFICATION_CALLBACK,
     context: *const c_void,
@@ -332,8 +317,6 @@ unsafe fn missing(record: *mut PWSTR) -> HRESULT {
     unsafe { answer(record, Err(Error::new("reach a guest network service", HResult::E_NOTIMPL))) }
 }
 
-/// # Safety
-/// A place for a pointer.
 pub unsafe fn HcnQueryEndpointAddresses(
     _endpoint: HCN_ENDPOINT,
     _query: PCWSTR,
@@ -344,8 +327,6 @@ pub unsafe fn HcnQueryEndpointAddresses(
     unsafe { missing(record) }
 }
 
-/// # Safety
-/// A place for a pointer.
 pub unsafe fn HcnQueryEndpointStats(
     _endpoint: HCN_ENDPOINT,
     _query: PCWSTR,
@@ -356,8 +337,6 @@ pub unsafe fn HcnQueryEndpointStats(
     unsafe { missing(record) }
 }
 
-/// # Safety
-/// A place for a pointer.
 pub unsafe fn HcnCreateGuestNetworkService(
     _id: *const GUID,
     _settings: PCWSTR,
@@ -368,8 +347,6 @@ pub unsafe fn HcnCreateGuestNetworkService(
     unsafe { missing(record) }
 }
 
-/// # Safety
-/// A place for a pointer.
 pub unsafe fn HcnModifyGuestNetworkService(
     _guest_network_service: HCN_GUESTNETWORKSERVICE,
     _settings: PCWSTR,
@@ -379,8 +356,6 @@ pub unsafe fn HcnModifyGuestNetworkService(
     unsafe { missing(record) }
 }
 
-/// # Safety
-/// A place for a pointer.
 pub unsafe fn HcnDeleteGuestNetworkService(_id: *const GUID, record: *mut PWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
     unsafe { missing(record) }
@@ -422,7 +397,9 @@ pub unsafe fn HcnReserveGuestNetworkServicePortRange(
     NOT_IMPLEMENTED
 }
 
-pub unsafe fn HcnReleaseGuestNetworkServicePortReservationHandle(_port_reservation_handle: HANDLE) -> HRESULT {
+pub unsafe fn HcnReleaseGuestNetworkServicePortReservationHandle(
+    _port_reservation_handle: HANDLE,
+) -> HRESULT {
     NOT_IMPLEMENTED
 }
 

@@ -16,8 +16,6 @@ fn call(call: impl FnOnce(&dyn ComputeStorage) -> Result<()>) -> HRESULT {
     code(backend::storage().and_then(call))
 }
 
-/// # Safety
-/// Three texts.
 pub unsafe fn HcsImportLayer(layer_path: PCWSTR, source_folder_path: PCWSTR, layer_data: PCWSTR) -> HRESULT {
     call(|storage| {
         // SAFETY: the caller's promise.
@@ -27,8 +25,6 @@ pub unsafe fn HcsImportLayer(layer_path: PCWSTR, source_folder_path: PCWSTR, lay
     })
 }
 
-/// # Safety
-/// Four texts.
 pub unsafe fn HcsExportLayer(
     layer_path: PCWSTR,
     export_folder_path: PCWSTR,
@@ -44,8 +40,6 @@ pub unsafe fn HcsExportLayer(
     })
 }
 
-/// # Safety
-/// Four texts.
 pub unsafe fn HcsExportLegacyWritableLayer(
     writable_layer_mount_path: PCWSTR,
     writable_layer_folder_path: PCWSTR,
@@ -61,15 +55,11 @@ pub unsafe fn HcsExportLegacyWritableLayer(
     })
 }
 
-/// # Safety
-/// A text.
 pub unsafe fn HcsDestroyLayer(layer_path: PCWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
     call(|storage| storage.destroy_layer(&unsafe { path(layer_path) }?))
 }
 
-/// # Safety
-/// Two texts, and the handle of an open file.
 pub unsafe fn HcsSetupBaseOSLayer(layer_path: PCWSTR, vhd_handle: HANDLE, options: PCWSTR) -> HRESULT {
     call(|storage| {
         // SAFETY: the caller's promise.
@@ -79,8 +69,6 @@ pub unsafe fn HcsSetupBaseOSLayer(layer_path: PCWSTR, vhd_handle: HANDLE, option
     })
 }
 
-/// # Safety
-/// Three texts.
 pub unsafe fn HcsSetupBaseOSVolume(layer_path: PCWSTR, volume_path: PCWSTR, options: PCWSTR) -> HRESULT {
     call(|storage| {
         // SAFETY: the caller's promise.
@@ -90,8 +78,6 @@ pub unsafe fn HcsSetupBaseOSVolume(layer_path: PCWSTR, volume_path: PCWSTR, opti
     })
 }
 
-/// # Safety
-/// Two texts, and a text or null.
 pub unsafe fn HcsInitializeWritableLayer(
     writable_layer_path: PCWSTR,
     layer_data: PCWSTR,
@@ -104,8 +90,6 @@ pub unsafe fn HcsInitializeWritableLayer(
     })
 }
 
-/// # Safety
-/// Three texts, and a text or null.
 pub unsafe fn HcsInitializeLegacyWritableLayer(
     writable_layer_mount_path: PCWSTR,
     writable_layer_folder_path: PCWSTR,
@@ -120,8 +104,6 @@ pub unsafe fn HcsInitializeLegacyWritableLayer(
     })
 }
 
-/// # Safety
-/// Two texts.
 pub unsafe fn HcsAttachLayerStorageFilter(layer_path: PCWSTR, layer_data: PCWSTR) -> HRESULT {
     call(|storage| {
         // SAFETY: the caller's promise.
@@ -130,15 +112,11 @@ pub unsafe fn HcsAttachLayerStorageFilter(layer_path: PCWSTR, layer_data: PCWSTR
     })
 }
 
-/// # Safety
-/// A text.
 pub unsafe fn HcsDetachLayerStorageFilter(layer_path: PCWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
     call(|storage| storage.detach_layer_storage_filter(&unsafe { path(layer_path) }?))
 }
 
-/// # Safety
-/// Two texts.
 pub unsafe fn HcsAttachOverlayFilter(volume_path: PCWSTR, layer_data: PCWSTR) -> HRESULT {
     call(|storage| {
         // SAFETY: the caller's promise.
@@ -147,8 +125,6 @@ pub unsafe fn HcsAttachOverlayFilter(volume_path: PCWSTR, layer_data: PCWSTR) ->
     })
 }
 
-/// # Safety
-/// A text, and a text or null.
 pub unsafe fn HcsDetachOverlayFilter(volume_path: PCWSTR, layer_data: PCWSTR) -> HRESULT {
     call(|storage| {
         // SAFETY: the caller's promise.
@@ -157,15 +133,12 @@ pub unsafe fn HcsDetachOverlayFilter(volume_path: PCWSTR, layer_data: PCWSTR) ->
     })
 }
 
-/// # Safety
-/// The handle of an open file.
 pub unsafe fn HcsFormatWritableLayerVhd(vhd_handle: HANDLE) -> HRESULT {
     // SAFETY: the caller's promise.
-    call(|storage| storage.format_writable_layer_vhd(&unsafe { Borrowed::new(vhd_handle) }))
+    let disk = unsafe { Borrowed::new(vhd_handle) };
+    call(|storage| storage.format_writable_layer_vhd(&disk))
 }
 
-/// # Safety
-/// The handle of an open file, and a place for a pointer.
 pub unsafe fn HcsGetLayerVhdMountPath(vhd_handle: HANDLE, mount_path: *mut PWSTR) -> HRESULT {
     let path = backend::storage().and_then(|storage| {
         // SAFETY: the caller's promise.

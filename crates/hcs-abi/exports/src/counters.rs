@@ -59,9 +59,6 @@ pub fn read() -> Counters {
 }
 
 /// Writes them where the caller says.
-///
-/// # Safety
-/// Null, or a place for the structure.
 pub unsafe fn write(place: *mut Counters) {
     if !place.is_null() {
         // SAFETY: the caller's promise.

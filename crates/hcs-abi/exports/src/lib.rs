@@ -5,7 +5,12 @@
 //! which makes an export of each that calls the function of the same name here. What fails here comes out as an
 //! HRESULT; a panic ends at the export.
 //!
+//! The functions are unsafe as C's are: a text ends with a zero or is null, a place for a result is one or null, a
+//! callback may be called with its context until it is taken away. Their documentation is Microsoft's.
+//!
 //! Handles are numbers in a table, never pointers: one that was closed, or never opened, is answered with `E_HANDLE`.
+
+#![expect(missing_docs, clippy::missing_safety_doc, reason = "said once, above")]
 
 mod backend;
 pub mod computecore;
@@ -66,8 +71,7 @@ macro_rules! export {
         $([$since:literal] fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?;)*
     ) => {
         $(
-            /// # Safety
-            /// What Microsoft's documentation of the function asks of the arguments.
+            #[doc = concat!("See `", stringify!($name), "` in Microsoft's documentation.\n\n# Safety\nWhat it says of the arguments.")]
             #[unsafe(no_mangle)]
             pub unsafe extern "system" fn $name($($arg: $ty),*) $(-> $ret)? {
                 // SAFETY: the caller's promise.

@@ -24,7 +24,10 @@ pub(crate) const NOT_IMPLEMENTED: HRESULT = HResult::E_NOTIMPL.to_i32();
 ///
 /// # Safety
 /// Null, or a place for a handle.
-pub(crate) unsafe fn give_to(place: *mut *mut c_void, handle: impl FnOnce() -> Result<*mut c_void>) -> Result<()> {
+pub(crate) unsafe fn give_to(
+    place: *mut *mut c_void,
+    handle: impl FnOnce() -> Result<*mut c_void>,
+) -> Result<()> {
     if place.is_null() {
         return Err(Error::new("answer with a handle", HResult::E_INVALIDARG));
     }
@@ -40,7 +43,10 @@ pub(crate) unsafe fn give_to(place: *mut *mut c_void, handle: impl FnOnce() -> R
 ///
 /// # Safety
 /// Null, or a place for a pointer.
-pub(crate) unsafe fn with_document<A: Allocator>(place: *mut PWSTR, result: Result<Option<String>>) -> HRESULT {
+pub(crate) unsafe fn with_document<A: Allocator>(
+    place: *mut PWSTR,
+    result: Result<Option<String>>,
+) -> HRESULT {
     // SAFETY: the caller's promise.
     let give = |text: Option<&str>| unsafe { give::<A>(place, text) };
     match result {

@@ -16,7 +16,8 @@ use std::path::PathBuf;
 /// Null, or units that end with a zero.
 pub(crate) unsafe fn text(text: PCWSTR) -> Result<String> {
     // SAFETY: the caller's promise.
-    unsafe { optional(text) }?.ok_or_else(|| Error::new("read a text that must be given", HResult::E_INVALIDARG))
+    unsafe { optional(text) }?
+        .ok_or_else(|| Error::new("read a text that must be given", HResult::E_INVALIDARG))
 }
 
 /// Text that may be absent.

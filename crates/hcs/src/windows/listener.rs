@@ -3,6 +3,9 @@
 //! A library has one callback for each handle, and both need it. So the library is given one of ours, with a counted
 //! reference to a [`Listener`] as its context; the count falls when the library has promised to call no more, which
 //! is when the handle is closed. A callback that closes its own handle has a count of its own until it returns.
+//!
+//! An exit that somebody waits for needs an open handle: the last of ours is kept until then, unless the system is one
+//! that ends with its last handle.
 
 use crate::document::Document;
 use crate::error::{Error, Result};
@@ -38,6 +41,8 @@ impl Exit for crate::documents::ProcessStatus {
 pub(super) struct Listener<T: Exit> {
     callbacks: Callbacks,
     exit: Mutex<Waiting<T>>,
+    /// A handle that is closed when the exit was heard of.
+    kept: Mutex<Option<Box<dyn Send>>>,
 }
 
 enum Waiting<T> {
@@ -47,7 +52,11 @@ enum Waiting<T> {
 
 impl<T: Exit> Listener<T> {
     pub(super) fn new() -> Self {
-        Self { callbacks: Callbacks::new(), exit: Mutex::new(Waiting::Running(Vec::new())) }
+        Self {
+            callbacks: Callbacks::new(),
+            exit: Mutex::new(Waiting::Running(Vec::new())),
+            kept: Mutex::new(None),
+        }
     }
 
     /// Sets the owner's callback and tells it what it has missed.
@@ -115,16 +124,45 @@ impl<T: Exit> Listener<T> {
         self.callbacks.close();
     }
 
-    fn end(&self, result: Result<T>) {
+    /// Whether somebody waits for the exit.
+    pub(super) fn is_waited_for(&self) -> bool {
+        match &mut *self.waiting() {
+            Waiting::Running(promises) => {
+                promises.retain(|promise| !promise.is_abandoned());
+                !promises.is_empty()
+            }
+            Waiting::Ended(_) => false,
+        }
+    }
+
+    /// Keeps a handle open until the exit.
+    pub(super) fn keep(&self, handle: impl Send + 'static) {
+        let waiting = self.waiting();
+        if matches!(*waiting, Waiting::Running(_)) {
+            *self.kept() = Some(Box::new(handle));
+        }
+    }
+
+    /// The object has ended, or nothing more will be heard of it.
+    pub(super) fn end(&self, result: Result<T>) {
         let mut waiting = self.waiting();
         if let Waiting::Running(promises) = &mut *waiting {
             let promises = std::mem::take(promises);
             *waiting = Waiting::Ended(result.clone());
+            let kept = self.kept().take();
             drop(waiting);
             for promise in promises {
                 promise.complete(result.clone());
             }
+            if let Some(kept) = kept {
+                // This may be a callback, and a library may wait in the close for its callbacks.
+                std::thread::spawn(move || drop(kept));
+            }
         }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Box<dyn Send>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting<T>> {

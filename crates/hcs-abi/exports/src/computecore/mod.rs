@@ -8,27 +8,29 @@ mod system;
 
 pub use operation::{
     HcsAddResourceToOperation, HcsCancelOperation, HcsCloseOperation, HcsCreateOperation,
-    HcsCreateOperationWithNotifications, HcsGetComputeSystemFromOperation, HcsGetOperationContext, HcsGetOperationId,
-    HcsGetOperationProperties, HcsGetOperationResult, HcsGetOperationResultAndProcessInfo, HcsGetOperationType,
-    HcsGetProcessFromOperation, HcsSetOperationCallback, HcsSetOperationContext, HcsWaitForOperationResult,
-    HcsWaitForOperationResultAndProcessInfo,
+    HcsCreateOperationWithNotifications, HcsGetComputeSystemFromOperation, HcsGetOperationContext,
+    HcsGetOperationId, HcsGetOperationProperties, HcsGetOperationResult, HcsGetOperationResultAndProcessInfo,
+    HcsGetOperationType, HcsGetProcessFromOperation, HcsSetOperationCallback, HcsSetOperationContext,
+    HcsWaitForOperationResult, HcsWaitForOperationResultAndProcessInfo,
 };
 pub use process::{
-    HcsCloseProcess, HcsCreateProcess, HcsGetProcessInfo, HcsGetProcessProperties, HcsModifyProcess, HcsOpenProcess,
-    HcsSetProcessCallback, HcsSignalProcess, HcsTerminateProcess, HcsWaitForProcessExit,
+    HcsCloseProcess, HcsCreateProcess, HcsGetProcessInfo, HcsGetProcessProperties, HcsModifyProcess,
+    HcsOpenProcess, HcsSetProcessCallback, HcsSignalProcess, HcsTerminateProcess, HcsWaitForProcessExit,
 };
 pub use service::{
     HcsCreateComputeSystemInNamespace, HcsCreateEmptyGuestStateFile, HcsCreateEmptyRuntimeStateFile,
-    HcsEnumerateComputeSystems, HcsEnumerateComputeSystemsInNamespace, HcsGetProcessorCompatibilityFromSavedState,
-    HcsGetServiceProperties, HcsGrantVmAccess, HcsGrantVmGroupAccess, HcsModifyServiceSettings,
-    HcsOpenComputeSystemInNamespace, HcsRevokeVmAccess, HcsRevokeVmGroupAccess, HcsSubmitWerReport,
+    HcsEnumerateComputeSystems, HcsEnumerateComputeSystemsInNamespace,
+    HcsGetProcessorCompatibilityFromSavedState, HcsGetServiceProperties, HcsGrantVmAccess,
+    HcsGrantVmGroupAccess, HcsModifyServiceSettings, HcsOpenComputeSystemInNamespace, HcsRevokeVmAccess,
+    HcsRevokeVmGroupAccess, HcsSubmitWerReport,
 };
 pub use system::{
     HcsCancelLiveMigration, HcsCloseComputeSystem, HcsCrashComputeSystem, HcsCreateComputeSystem,
     HcsFinalizeLiveMigration, HcsGetComputeSystemProperties, HcsInitializeLiveMigrationOnSource,
-    HcsModifyComputeSystem, HcsOpenComputeSystem, HcsPauseComputeSystem, HcsResumeComputeSystem, HcsSaveComputeSystem,
-    HcsSetComputeSystemCallback, HcsShutDownComputeSystem, HcsStartComputeSystem, HcsStartLiveMigrationOnSource,
-    HcsStartLiveMigrationTransfer, HcsTerminateComputeSystem, HcsWaitForComputeSystemExit,
+    HcsModifyComputeSystem, HcsOpenComputeSystem, HcsPauseComputeSystem, HcsResumeComputeSystem,
+    HcsSaveComputeSystem, HcsSetComputeSystemCallback, HcsShutDownComputeSystem, HcsStartComputeSystem,
+    HcsStartLiveMigrationOnSource, HcsStartLiveMigrationTransfer, HcsTerminateComputeSystem,
+    HcsWaitForComputeSystemExit,
 };
 
 pub(crate) use operation::open_operations;

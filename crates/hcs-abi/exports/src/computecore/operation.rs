@@ -8,8 +8,9 @@ use crate::outlet::call_out;
 use crate::reply::{NOT_IMPLEMENTED, code, give_process, with_document};
 use crate::sys::Local;
 use hcs::abi::{
-    HANDLE, HCS_EVENT_CALLBACK, HCS_OPERATION, HCS_OPERATION_COMPLETION, HCS_OPERATION_OPTIONS, HCS_OPERATION_TYPE,
-    HCS_PROCESS, HCS_PROCESS_INFORMATION, HCS_RESOURCE_TYPE, HCS_SYSTEM, HRESULT, INFINITE, PCWSTR, PWSTR,
+    HANDLE, HCS_EVENT_CALLBACK, HCS_OPERATION, HCS_OPERATION_COMPLETION, HCS_OPERATION_OPTIONS,
+    HCS_OPERATION_TYPE, HCS_PROCESS, HCS_PROCESS_INFORMATION, HCS_RESOURCE_TYPE, HCS_SYSTEM, HRESULT,
+    INFINITE, PCWSTR, PWSTR,
 };
 use hcs::operation::{Operation, OperationKind};
 use hcs::service::ProcessInformation;
@@ -88,7 +89,10 @@ pub(super) fn timeout(milliseconds: u32) -> Option<Duration> {
     (milliseconds != INFINITE).then(|| Duration::from_millis(milliseconds.into()))
 }
 
-pub unsafe fn HcsCreateOperation(context: *const c_void, callback: HCS_OPERATION_COMPLETION) -> HCS_OPERATION {
+pub unsafe fn HcsCreateOperation(
+    context: *const c_void,
+    callback: HCS_OPERATION_COMPLETION,
+) -> HCS_OPERATION {
     let handle = OPERATIONS.open(|handle| Entry {
         handle: handle.addr(),
         tracker: Tracker::new(),
@@ -168,16 +172,12 @@ pub unsafe fn HcsGetProcessFromOperation(operation: HCS_OPERATION) -> HCS_PROCES
     ptr::without_provenance_mut(process.unwrap_or(0))
 }
 
-/// # Safety
-/// A place for a pointer, or null.
 pub unsafe fn HcsGetOperationResult(operation: HCS_OPERATION, result_document: *mut PWSTR) -> HRESULT {
     let result = OPERATIONS.get(operation).and_then(|entry| entry.tracker.result());
     // SAFETY: the caller's promise.
     unsafe { with_document::<Local>(result_document, result.map(owned)) }
 }
 
-/// # Safety
-/// A place for a pointer, or null.
 pub unsafe fn HcsWaitForOperationResult(
     operation: HCS_OPERATION,
     timeout_ms: u32,
@@ -188,8 +188,6 @@ pub unsafe fn HcsWaitForOperationResult(
     unsafe { with_document::<Local>(result_document, result.map(owned)) }
 }
 
-/// # Safety
-/// Places for what they are called, or null.
 pub unsafe fn HcsGetOperationResultAndProcessInfo(
     operation: HCS_OPERATION,
     process_information: *mut HCS_PROCESS_INFORMATION,
@@ -200,15 +198,14 @@ pub unsafe fn HcsGetOperationResultAndProcessInfo(
     unsafe { answer_process(result, process_information, result_document) }
 }
 
-/// # Safety
-/// Places for what they are called, or null.
 pub unsafe fn HcsWaitForOperationResultAndProcessInfo(
     operation: HCS_OPERATION,
     timeout_ms: u32,
     process_information: *mut HCS_PROCESS_INFORMATION,
     result_document: *mut PWSTR,
 ) -> HRESULT {
-    let result = OPERATIONS.get(operation).and_then(|entry| entry.tracker.wait_and_process(timeout(timeout_ms)));
+    let result =
+        OPERATIONS.get(operation).and_then(|entry| entry.tracker.wait_and_process(timeout(timeout_ms)));
     // SAFETY: the caller's promise.
     unsafe { answer_process(result, process_information, result_document) }
 }

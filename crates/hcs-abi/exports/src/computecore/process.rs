@@ -49,8 +49,6 @@ impl Entry {
     }
 }
 
-/// # Safety
-/// A text, and a place for a handle.
 pub unsafe fn HcsCreateProcess(
     compute_system: HCS_SYSTEM,
     process_parameters: PCWSTR,
@@ -78,8 +76,6 @@ pub unsafe fn HcsCreateProcess(
     code(unsafe { give_to(process_, create) })
 }
 
-/// # Safety
-/// A place for a handle.
 pub unsafe fn HcsOpenProcess(
     compute_system: HCS_SYSTEM,
     process_id: u32,
@@ -109,17 +105,18 @@ fn done(
     kind: OperationKind,
     call: impl FnOnce(&dyn Process) -> Result<Operation<()>>,
 ) -> HRESULT {
-    let tracked =
-        |entry: Arc<Entry>| track(operation, kind, entry.on(), || call(&*entry.process), nothing);
+    let tracked = |entry: Arc<Entry>| track(operation, kind, entry.on(), || call(&*entry.process), nothing);
     code(PROCESSES.get(handle).and_then(tracked))
 }
 
-pub unsafe fn HcsTerminateProcess(process: HCS_PROCESS, operation: HCS_OPERATION, _options: PCWSTR) -> HRESULT {
+pub unsafe fn HcsTerminateProcess(
+    process: HCS_PROCESS,
+    operation: HCS_OPERATION,
+    _options: PCWSTR,
+) -> HRESULT {
     done(process, operation, OperationKind::Terminate, |process| process.terminate())
 }
 
-/// # Safety
-/// A text, or null.
 pub unsafe fn HcsSignalProcess(process: HCS_PROCESS, operation: HCS_OPERATION, options: PCWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
     match unsafe { text::optional_document::<SignalProcessOptions>(options) } {
@@ -145,23 +142,23 @@ pub unsafe fn HcsGetProcessProperties(
 ) -> HRESULT {
     let tracked = |entry: Arc<Entry>| {
         let call = || entry.process.properties();
-        track(operation, OperationKind::GetProcessProperties, entry.on(), call, |status| document(status.to_json()))
+        track(operation, OperationKind::GetProcessProperties, entry.on(), call, |status| {
+            document(status.to_json())
+        })
     };
     code(PROCESSES.get(process).and_then(tracked))
 }
 
-/// # Safety
-/// A text.
 pub unsafe fn HcsModifyProcess(process: HCS_PROCESS, operation: HCS_OPERATION, settings: PCWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
     match unsafe { text::document(settings) } {
-        Ok(request) => done(process, operation, OperationKind::ModifyProcess, |process| process.modify(&request)),
+        Ok(request) => {
+            done(process, operation, OperationKind::ModifyProcess, |process| process.modify(&request))
+        }
         Err(error) => error.code().to_i32(),
     }
 }
 
-/// # Safety
-/// A place for a pointer, or null.
 pub unsafe fn HcsWaitForProcessExit(process: HCS_PROCESS, timeout_ms: u32, result: *mut PWSTR) -> HRESULT {
     let wait = || {
         let mut exit = PROCESSES.get(process)?.process.exit()?;

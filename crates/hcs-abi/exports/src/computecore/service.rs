@@ -14,8 +14,6 @@ use hcs::documents::Properties;
 use hcs::operation::OperationKind;
 use std::ffi::c_void;
 
-/// # Safety
-/// A text, or null.
 pub unsafe fn HcsEnumerateComputeSystems(query: PCWSTR, operation: HCS_OPERATION) -> HRESULT {
     let call = || {
         // SAFETY: the caller's promise.
@@ -32,8 +30,6 @@ pub(crate) fn array(systems: &[Properties]) -> String {
     serde_json::Value::from(systems).to_string()
 }
 
-/// # Safety
-/// A text or null, and a place for a pointer.
 pub unsafe fn HcsGetServiceProperties(property_query: PCWSTR, result: *mut PWSTR) -> HRESULT {
     let call = || {
         // SAFETY: the caller's promise.
@@ -44,8 +40,6 @@ pub unsafe fn HcsGetServiceProperties(property_query: PCWSTR, result: *mut PWSTR
     unsafe { with_document::<Local>(result, call()) }
 }
 
-/// # Safety
-/// A text, and a place for a pointer or null.
 pub unsafe fn HcsModifyServiceSettings(settings: PCWSTR, result: *mut PWSTR) -> HRESULT {
     let call = || {
         // SAFETY: the caller's promise.
@@ -56,31 +50,26 @@ pub unsafe fn HcsModifyServiceSettings(settings: PCWSTR, result: *mut PWSTR) -> 
     unsafe { with_document::<Local>(result, call()) }
 }
 
-/// # Safety
-/// A text.
 pub unsafe fn HcsSubmitWerReport(settings: PCWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
-    code(unsafe { text::document(settings) }.and_then(|report| backend::service()?.submit_crash_report(&report)))
+    code(
+        unsafe { text::document(settings) }
+            .and_then(|report| backend::service()?.submit_crash_report(&report)),
+    )
 }
 
-/// # Safety
-/// A text.
 pub unsafe fn HcsCreateEmptyGuestStateFile(guest_state_file_path: PCWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
     let file = unsafe { text::path(guest_state_file_path) };
     code(file.and_then(|file| backend::service()?.create_empty_guest_state_file(&file)))
 }
 
-/// # Safety
-/// A text.
 pub unsafe fn HcsCreateEmptyRuntimeStateFile(runtime_state_file_path: PCWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
     let file = unsafe { text::path(runtime_state_file_path) };
     code(file.and_then(|file| backend::service()?.create_empty_runtime_state_file(&file)))
 }
 
-/// # Safety
-/// A text, and a place for a pointer or null.
 pub unsafe fn HcsGetProcessorCompatibilityFromSavedState(
     runtime_file_name: PCWSTR,
     processor_features: *mut PWSTR,
@@ -94,8 +83,6 @@ pub unsafe fn HcsGetProcessorCompatibilityFromSavedState(
     unsafe { with_document::<Local>(processor_features, call()) }
 }
 
-/// # Safety
-/// Two texts.
 pub unsafe fn HcsGrantVmAccess(vm_id: PCWSTR, file_path: PCWSTR) -> HRESULT {
     let call = || {
         // SAFETY: the caller's promise.
@@ -105,8 +92,6 @@ pub unsafe fn HcsGrantVmAccess(vm_id: PCWSTR, file_path: PCWSTR) -> HRESULT {
     code(call())
 }
 
-/// # Safety
-/// A text.
 pub unsafe fn HcsGrantVmGroupAccess(file_path: PCWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
     let file = unsafe { text::path(file_path) };

@@ -11,7 +11,8 @@ use crate::reply::{NOT_IMPLEMENTED, code, give_to, with_document};
 use crate::sys::Local;
 use crate::text;
 use hcs::abi::{
-    HANDLE, HCS_EVENT, HCS_EVENT_CALLBACK, HCS_EVENT_OPTIONS, HCS_OPERATION, HCS_SYSTEM, HRESULT, PCWSTR, PWSTR,
+    HANDLE, HCS_EVENT, HCS_EVENT_CALLBACK, HCS_EVENT_OPTIONS, HCS_OPERATION, HCS_SYSTEM, HRESULT, PCWSTR,
+    PWSTR,
 };
 use hcs::document::Document as _;
 use hcs::event::{Event, EventOptions};
@@ -50,26 +51,28 @@ impl Listener {
         set: impl FnOnce(EventOptions, hcs::event::EventCallback) -> Result<()>,
     ) -> Result<()> {
         let refused = |code| Error::new("set a callback", code);
-        let options = EventOptions::from_bits(bits.cast_unsigned()).ok_or_else(|| refused(HResult::E_INVALIDARG))?;
+        let options =
+            EventOptions::from_bits(bits.cast_unsigned()).ok_or_else(|| refused(HResult::E_INVALIDARG))?;
         let callback = callback.ok_or_else(|| refused(HResult::E_INVALIDARG))?;
         let (gate, context) = (Arc::clone(&self.gate), Context(context));
-        let tell: Arc<dyn Fn(u32, Option<String>, usize) + Send + Sync> = Arc::new(move |kind, data, operation| {
-            let (gate, context) = (Arc::clone(&gate), context);
-            call_out(move || {
-                let context = context;
-                gate.pass(|| {
-                    let data: Option<Vec<u16>> =
-                        data.as_ref().map(|data: &String| data.encode_utf16().chain([0]).collect());
-                    let event = HCS_EVENT {
-                        Type: kind.cast_signed(),
-                        EventData: data.as_ref().map_or(ptr::null(), Vec::as_ptr),
-                        Operation: ptr::without_provenance_mut(operation),
-                    };
-                    // SAFETY: the caller gave the function for this; the event lives until it returns.
-                    unsafe { callback(&raw const event, context.0) };
+        let tell: Arc<dyn Fn(u32, Option<String>, usize) + Send + Sync> =
+            Arc::new(move |kind, data, operation| {
+                let (gate, context) = (Arc::clone(&gate), context);
+                call_out(move || {
+                    let context = context;
+                    gate.pass(|| {
+                        let data: Option<Vec<u16>> =
+                            data.as_ref().map(|data: &String| data.encode_utf16().chain([0]).collect());
+                        let event = HCS_EVENT {
+                            Type: kind.cast_signed(),
+                            EventData: data.as_ref().map_or(ptr::null(), Vec::as_ptr),
+                            Operation: ptr::without_provenance_mut(operation),
+                        };
+                        // SAFETY: the caller gave the function for this; the event lives until it returns.
+                        unsafe { callback(&raw const event, context.0) };
+                    });
                 });
             });
-        });
         let of_object = Arc::clone(&tell);
         let hear = move |event: &Event| of_object(event.code(), event.data(), 0);
         // Operations are told by their trackers, which know the handle that the caller has of them.
@@ -123,8 +126,6 @@ fn done(
     code(get(system).and_then(|entry| track(operation, kind, entry.on(), || call(&*entry.system), nothing)))
 }
 
-/// # Safety
-/// Texts, and a place for a handle.
 pub unsafe fn HcsCreateComputeSystem(
     id: PCWSTR,
     configuration: PCWSTR,
@@ -140,7 +141,8 @@ pub unsafe fn HcsCreateComputeSystem(
         let (id, configuration) = unsafe { (text::text(id)?, text::document(configuration)?) };
         let mut opened = ptr::null_mut();
         let call = || {
-            let (system, created) = backend::service()?.create_system(&id, &Configuration::V2(Box::new(configuration)))?;
+            let (system, created) =
+                backend::service()?.create_system(&id, &Configuration::V2(Box::new(configuration)))?;
             opened = open(system);
             Ok(created)
         };
@@ -151,9 +153,11 @@ pub unsafe fn HcsCreateComputeSystem(
     code(unsafe { give_to(compute_system, create) })
 }
 
-/// # Safety
-/// A text, and a place for a handle.
-pub unsafe fn HcsOpenComputeSystem(id: PCWSTR, requested_access: u32, compute_system: *mut HCS_SYSTEM) -> HRESULT {
+pub unsafe fn HcsOpenComputeSystem(
+    id: PCWSTR,
+    requested_access: u32,
+    compute_system: *mut HCS_SYSTEM,
+) -> HRESULT {
     let open_it = || {
         if requested_access != hcs::abi::GENERIC_ALL {
             return Err(Error::new("open a compute system", HResult::E_INVALIDARG));
@@ -174,8 +178,6 @@ pub unsafe fn HcsCloseComputeSystem(compute_system: HCS_SYSTEM) {
 
 macro_rules! with_options {
     ($($name:ident $kind:ident $call:ident;)*) => { $(
-        /// # Safety
-        /// A text, or null.
         pub unsafe fn $name(compute_system: HCS_SYSTEM, operation: HCS_OPERATION, options: PCWSTR) -> HRESULT {
             // SAFETY: the caller's promise.
             match unsafe { text::document_or_default(options) } {
@@ -210,8 +212,6 @@ pub unsafe fn HcsResumeComputeSystem(
     done(compute_system, operation, OperationKind::Resume, |system| system.resume())
 }
 
-/// # Safety
-/// A text, or null.
 pub unsafe fn HcsGetComputeSystemProperties(
     compute_system: HCS_SYSTEM,
     operation: HCS_OPERATION,
@@ -227,8 +227,6 @@ pub unsafe fn HcsGetComputeSystemProperties(
     code(call())
 }
 
-/// # Safety
-/// A text.
 pub unsafe fn HcsModifyComputeSystem(
     compute_system: HCS_SYSTEM,
     operation: HCS_OPERATION,
@@ -237,13 +235,13 @@ pub unsafe fn HcsModifyComputeSystem(
 ) -> HRESULT {
     // SAFETY: the caller's promise.
     match unsafe { text::document(configuration) } {
-        Ok(request) => done(compute_system, operation, OperationKind::Modify, |system| system.modify(&request)),
+        Ok(request) => {
+            done(compute_system, operation, OperationKind::Modify, |system| system.modify(&request))
+        }
         Err(error) => error.code().to_i32(),
     }
 }
 
-/// # Safety
-/// A place for a pointer, or null.
 pub unsafe fn HcsWaitForComputeSystemExit(
     compute_system: HCS_SYSTEM,
     timeout_ms: u32,

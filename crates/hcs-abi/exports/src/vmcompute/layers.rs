@@ -20,7 +20,8 @@ use std::path::Path;
 /// Null, or the structure.
 unsafe fn driver(info: *const DriverInfo) -> Result<Box<dyn LayerDriver>> {
     // SAFETY: the caller's promise.
-    let info = unsafe { info.as_ref() }.ok_or_else(|| Error::new("find the layers", HResult::E_INVALIDARG))?;
+    let info =
+        unsafe { info.as_ref() }.ok_or_else(|| Error::new("find the layers", HResult::E_INVALIDARG))?;
     // SAFETY: the structure's text is one.
     backend::driver(&unsafe { path(info.home) }?)
 }
@@ -58,8 +59,6 @@ unsafe fn on(
 
 macro_rules! on_layer {
     ($($name:ident $call:ident;)*) => { $(
-        /// # Safety
-        /// The structure and a text.
         pub unsafe fn $name(info: *const DriverInfo, id: PCWSTR) -> HRESULT {
             // SAFETY: the caller's promise.
             unsafe { on(info, id, |driver, id| driver.$call(id)) }
@@ -76,8 +75,6 @@ on_layer! {
 
 macro_rules! with_folder {
     ($($name:ident $call:ident;)*) => { $(
-        /// # Safety
-        /// The structure, texts, and so many descriptors.
         pub unsafe fn $name(
             info: *const DriverInfo,
             id: PCWSTR,
@@ -100,8 +97,6 @@ with_folder! {
 
 macro_rules! with_text {
     ($($name:ident $call:ident;)*) => { $(
-        /// # Safety
-        /// The structure, texts, and so many descriptors.
         pub unsafe fn $name(
             info: *const DriverInfo,
             id: PCWSTR,
@@ -127,8 +122,6 @@ with_text! {
 
 macro_rules! with_image {
     ($($name:ident $call:ident;)*) => { $(
-        /// # Safety
-        /// A text.
         pub unsafe fn $name(image: PCWSTR) -> HRESULT {
             // SAFETY: the caller's promise.
             let image = unsafe { path(image) };
@@ -142,24 +135,20 @@ with_image! {
     ProcessUtilityImage process_utility_image;
 }
 
-/// # Safety
-/// The structure and texts.
 pub unsafe fn CreateLayer(info: *const DriverInfo, id: PCWSTR, parent: PCWSTR) -> HRESULT {
     // SAFETY: the caller's promise.
     unsafe {
-        on(info, id, |driver, id| driver.create_layer(id, &crate::text::optional(parent)?.unwrap_or_default()))
+        on(info, id, |driver, id| {
+            driver.create_layer(id, &crate::text::optional(parent)?.unwrap_or_default())
+        })
     }
 }
 
-/// # Safety
-/// The structure and a text.
 pub unsafe fn ExpandSandboxSize(info: *const DriverInfo, id: PCWSTR, size: u64) -> HRESULT {
     // SAFETY: the caller's promise.
     unsafe { on(info, id, |driver, id| driver.expand_sandbox_size(id, size)) }
 }
 
-/// # Safety
-/// The structure, a text, and so many descriptors.
 pub unsafe fn PrepareLayer(
     info: *const DriverInfo,
     id: PCWSTR,
@@ -170,8 +159,6 @@ pub unsafe fn PrepareLayer(
     unsafe { on(info, id, |driver, id| driver.prepare_layer(id, &descriptors(descriptors_, count)?)) }
 }
 
-/// # Safety
-/// The structure, a text, and a place for the result.
 pub unsafe fn LayerExists(info: *const DriverInfo, id: PCWSTR, exists: *mut BOOL32) -> HRESULT {
     // SAFETY: the caller's promise.
     unsafe {
@@ -187,9 +174,6 @@ pub unsafe fn LayerExists(info: *const DriverInfo, id: PCWSTR, exists: *mut BOOL
 }
 
 /// Without a buffer the length that is needed is answered, in units and with the zero.
-///
-/// # Safety
-/// The structure, a text, a place for a length, and so many units or null.
 pub unsafe fn GetLayerMountPath(
     info: *const DriverInfo,
     id: PCWSTR,
@@ -216,16 +200,12 @@ pub unsafe fn GetLayerMountPath(
     }
 }
 
-/// # Safety
-/// A place for a pointer.
 pub unsafe fn GetBaseImages(images: *mut PWSTR) -> HRESULT {
     let call = || Ok(Some(backend::driver(Path::new(""))?.base_images()?));
     // SAFETY: the caller's promise.
     unsafe { with_document::<Task>(images, call()) }
 }
 
-/// # Safety
-/// A text, and a place for the result.
 pub unsafe fn NameToGuid(name: PCWSTR, guid: *mut GUID) -> HRESULT {
     let call = || {
         // SAFETY: the caller's promise.
@@ -238,8 +218,6 @@ pub unsafe fn NameToGuid(name: PCWSTR, guid: *mut GUID) -> HRESULT {
     code(call())
 }
 
-/// # Safety
-/// Two texts.
 pub unsafe fn GrantVmAccess(vm_id: PCWSTR, file_path: PCWSTR) -> HRESULT {
     let call = || {
         // SAFETY: the caller's promise.
@@ -273,7 +251,12 @@ pub unsafe fn ExportLayerNext(
     NOT_IMPLEMENTED
 }
 
-pub unsafe fn ExportLayerRead(_context: *mut c_void, _buffer: *mut u8, _size: u32, _read: *mut u32) -> HRESULT {
+pub unsafe fn ExportLayerRead(
+    _context: *mut c_void,
+    _buffer: *mut u8,
+    _size: u32,
+    _read: *mut u32,
+) -> HRESULT {
     NOT_IMPLEMENTED
 }
 

@@ -11,14 +11,16 @@ mod service;
 mod system;
 
 pub use layers::{
-    ActivateLayer, CopyLayer, CreateLayer, CreateSandboxLayer, DeactivateLayer, DestroyLayer, ExpandSandboxSize,
-    ExportLayer, ExportLayerBegin, ExportLayerEnd, ExportLayerNext, ExportLayerRead, GetBaseImages, GetLayerMountPath,
-    GrantVmAccess, ImportLayer, ImportLayerBegin, ImportLayerEnd, ImportLayerNext, ImportLayerWrite, LayerExists,
-    NameToGuid, PrepareLayer, ProcessBaseImage, ProcessUtilityImage, UnprepareLayer,
+    ActivateLayer, CopyLayer, CreateLayer, CreateSandboxLayer, DeactivateLayer, DestroyLayer,
+    ExpandSandboxSize, ExportLayer, ExportLayerBegin, ExportLayerEnd, ExportLayerNext, ExportLayerRead,
+    GetBaseImages, GetLayerMountPath, GrantVmAccess, ImportLayer, ImportLayerBegin, ImportLayerEnd,
+    ImportLayerNext, ImportLayerWrite, LayerExists, NameToGuid, PrepareLayer, ProcessBaseImage,
+    ProcessUtilityImage, UnprepareLayer,
 };
 pub use process::{
-    HcsCloseProcess, HcsCreateProcess, HcsGetProcessInfo, HcsGetProcessProperties, HcsModifyProcess, HcsOpenProcess,
-    HcsRegisterProcessCallback, HcsSignalProcess, HcsTerminateProcess, HcsUnregisterProcessCallback,
+    HcsCloseProcess, HcsCreateProcess, HcsGetProcessInfo, HcsGetProcessProperties, HcsModifyProcess,
+    HcsOpenProcess, HcsRegisterProcessCallback, HcsSignalProcess, HcsTerminateProcess,
+    HcsUnregisterProcessCallback,
 };
 pub use service::{HNSCall, HcsEnumerateComputeSystems, HcsGetServiceProperties, HcsModifyServiceSettings};
 pub use system::{
@@ -54,7 +56,8 @@ unsafe fn answer(place: *mut PWSTR, result: Result<HResult>) -> HRESULT {
         }
         Err(error) => {
             let code = error.code().to_v1();
-            let document = ResultError::from_json(&document_of(&error)).unwrap_or_default().error(code.to_i32());
+            let document =
+                ResultError::from_json(&document_of(&error)).unwrap_or_default().error(code.to_i32());
             // SAFETY: the caller's promise.
             let _ = unsafe { give::<Task>(place, Some(&document.to_json())) };
             code.to_i32()

@@ -10,7 +10,8 @@ use crate::handles::Table;
 use crate::reply::{code, give_process, give_to};
 use crate::text;
 use hcs::abi::{
-    HCS_CALLBACK, HCS_NOTIFICATION_CALLBACK, HCS_PROCESS, HCS_PROCESS_INFORMATION, HCS_SYSTEM, HRESULT, PCWSTR, PWSTR,
+    HCS_CALLBACK, HCS_NOTIFICATION_CALLBACK, HCS_PROCESS, HCS_PROCESS_INFORMATION, HCS_SYSTEM, HRESULT,
+    PCWSTR, PWSTR,
 };
 use hcs::document::Document as _;
 use hcs::documents::SignalProcessOptions;
@@ -39,8 +40,6 @@ fn open(process: Box<dyn Process>) -> Result<HCS_PROCESS> {
     Ok(PROCESSES.open(|_| Entry { process, notices }))
 }
 
-/// # Safety
-/// A text, and places for what they are called.
 pub unsafe fn HcsCreateProcess(
     compute_system: HCS_SYSTEM,
     process_parameters: PCWSTR,
@@ -65,8 +64,6 @@ pub unsafe fn HcsCreateProcess(
     unsafe { answer(result, created.map(|()| HResult::S_OK)) }
 }
 
-/// # Safety
-/// Places for a handle and a pointer.
 pub unsafe fn HcsOpenProcess(
     compute_system: HCS_SYSTEM,
     process_id: u32,
@@ -84,8 +81,6 @@ pub unsafe fn HcsCloseProcess(process: HCS_PROCESS) -> HRESULT {
     code(PROCESSES.close(process).map(|entry| entry.notices.close()))
 }
 
-/// # Safety
-/// A place for a pointer.
 pub unsafe fn HcsTerminateProcess(process: HCS_PROCESS, result: *mut PWSTR) -> HRESULT {
     let call = || {
         PROCESSES.get(process)?.process.terminate()?.wait()?;
@@ -95,8 +90,6 @@ pub unsafe fn HcsTerminateProcess(process: HCS_PROCESS, result: *mut PWSTR) -> H
     unsafe { answer(result, call()) }
 }
 
-/// # Safety
-/// A text or null, and a place for a pointer.
 pub unsafe fn HcsSignalProcess(process: HCS_PROCESS, options: PCWSTR, result: *mut PWSTR) -> HRESULT {
     let call = || {
         // SAFETY: the caller's promise.
@@ -108,8 +101,6 @@ pub unsafe fn HcsSignalProcess(process: HCS_PROCESS, options: PCWSTR, result: *m
     unsafe { answer(result, call()) }
 }
 
-/// # Safety
-/// Places for what they are called.
 pub unsafe fn HcsGetProcessInfo(
     process: HCS_PROCESS,
     process_information: *mut HCS_PROCESS_INFORMATION,
@@ -125,8 +116,6 @@ pub unsafe fn HcsGetProcessInfo(
     unsafe { answer(result, call()) }
 }
 
-/// # Safety
-/// Places for pointers.
 pub unsafe fn HcsGetProcessProperties(
     process: HCS_PROCESS,
     process_properties: *mut PWSTR,
@@ -137,8 +126,6 @@ pub unsafe fn HcsGetProcessProperties(
     unsafe { answer_document(process_properties, result, call()) }
 }
 
-/// # Safety
-/// A text, and a place for a pointer.
 pub unsafe fn HcsModifyProcess(process: HCS_PROCESS, settings: PCWSTR, result: *mut PWSTR) -> HRESULT {
     let call = || {
         // SAFETY: the caller's promise.
@@ -150,8 +137,6 @@ pub unsafe fn HcsModifyProcess(process: HCS_PROCESS, settings: PCWSTR, result: *
     unsafe { answer(result, call()) }
 }
 
-/// # Safety
-/// A place for a handle.
 pub unsafe fn HcsRegisterProcessCallback(
     process: HCS_PROCESS,
     callback: HCS_NOTIFICATION_CALLBACK,

@@ -13,8 +13,6 @@ use hcs::HResult;
 use hcs::abi::{HRESULT, PCWSTR, PWSTR};
 use hcs::document::Document as _;
 
-/// # Safety
-/// A text or null, and places for pointers.
 pub unsafe fn HcsEnumerateComputeSystems(
     query: PCWSTR,
     compute_systems: *mut PWSTR,
@@ -29,8 +27,6 @@ pub unsafe fn HcsEnumerateComputeSystems(
     unsafe { answer_document(compute_systems, result, call()) }
 }
 
-/// # Safety
-/// A text or null, and places for pointers.
 pub unsafe fn HcsGetServiceProperties(
     property_query: PCWSTR,
     properties: *mut PWSTR,
@@ -45,8 +41,6 @@ pub unsafe fn HcsGetServiceProperties(
     unsafe { answer_document(properties, result, call()) }
 }
 
-/// # Safety
-/// A text, and a place for a pointer.
 pub unsafe fn HcsModifyServiceSettings(settings: PCWSTR, result: *mut PWSTR) -> HRESULT {
     let call = || {
         // SAFETY: the caller's promise.

@@ -63,8 +63,6 @@ fn pending<T: Send + 'static>(
     Ok(HResult::HCS_V1_OPERATION_PENDING)
 }
 
-/// # Safety
-/// Texts, and places for a handle and a pointer.
 pub unsafe fn HcsCreateComputeSystem(
     id: PCWSTR,
     configuration: PCWSTR,
@@ -103,9 +101,11 @@ fn read(configuration: &str) -> Result<Configuration> {
     })
 }
 
-/// # Safety
-/// A text, and places for a handle and a pointer.
-pub unsafe fn HcsOpenComputeSystem(id: PCWSTR, compute_system: *mut HCS_SYSTEM, result: *mut PWSTR) -> HRESULT {
+pub unsafe fn HcsOpenComputeSystem(
+    id: PCWSTR,
+    compute_system: *mut HCS_SYSTEM,
+    result: *mut PWSTR,
+) -> HRESULT {
     let open_it = || {
         // SAFETY: the caller's promise.
         let system = backend::service()?.open_system(&unsafe { text::text(id) }?)?;
@@ -125,8 +125,6 @@ pub unsafe fn HcsCloseComputeSystem(compute_system: HCS_SYSTEM) -> HRESULT {
 
 macro_rules! pending_calls {
     ($($name:ident $call:ident $succeeded:expr, $failed:expr;)*) => { $(
-        /// # Safety
-        /// A text or null, and a place for a pointer.
         pub unsafe fn $name(compute_system: HCS_SYSTEM, options: PCWSTR, result: *mut PWSTR) -> HRESULT {
             let call = || {
                 let entry = get(compute_system)?;
@@ -151,9 +149,11 @@ pending_calls! {
         Some(Notification::SystemSaveCompleted), Some(Notification::SystemSaveCompleted);
 }
 
-/// # Safety
-/// A place for a pointer.
-pub unsafe fn HcsResumeComputeSystem(compute_system: HCS_SYSTEM, _options: PCWSTR, result: *mut PWSTR) -> HRESULT {
+pub unsafe fn HcsResumeComputeSystem(
+    compute_system: HCS_SYSTEM,
+    _options: PCWSTR,
+    result: *mut PWSTR,
+) -> HRESULT {
     let call = || {
         let entry = get(compute_system)?;
         let told = Some(Notification::SystemResumeCompleted);
@@ -164,9 +164,6 @@ pub unsafe fn HcsResumeComputeSystem(compute_system: HCS_SYSTEM, _options: PCWST
 }
 
 /// No notification tells that it failed, so that is waited for.
-///
-/// # Safety
-/// A place for a pointer.
 pub unsafe fn HcsTerminateComputeSystem(
     compute_system: HCS_SYSTEM,
     _options: PCWSTR,
@@ -180,8 +177,6 @@ pub unsafe fn HcsTerminateComputeSystem(
     unsafe { answer(result, call()) }
 }
 
-/// # Safety
-/// A text or null, and places for pointers.
 pub unsafe fn HcsGetComputeSystemProperties(
     compute_system: HCS_SYSTEM,
     property_query: PCWSTR,
@@ -202,7 +197,11 @@ pub unsafe fn HcsGetComputeSystemProperties(
 ///
 /// # Safety
 /// Places for pointers, or null.
-pub(super) unsafe fn answer_document(place: *mut PWSTR, result: *mut PWSTR, answered: Result<String>) -> HRESULT {
+pub(super) unsafe fn answer_document(
+    place: *mut PWSTR,
+    result: *mut PWSTR,
+    answered: Result<String>,
+) -> HRESULT {
     let given = answered.and_then(|document| {
         // SAFETY: the caller's promise.
         match unsafe { with_document::<Task>(place, Ok(Some(document))) } {
@@ -218,8 +217,6 @@ pub(super) unsafe fn answer_document(place: *mut PWSTR, result: *mut PWSTR, answ
     unsafe { answer(result, given) }
 }
 
-/// # Safety
-/// A text, and a place for a pointer.
 pub unsafe fn HcsModifyComputeSystem(
     compute_system: HCS_SYSTEM,
     configuration: PCWSTR,
@@ -235,8 +232,6 @@ pub unsafe fn HcsModifyComputeSystem(
     unsafe { answer(result, call()) }
 }
 
-/// # Safety
-/// A place for a handle.
 pub unsafe fn HcsRegisterComputeSystemCallback(
     compute_system: HCS_SYSTEM,
     callback: HCS_NOTIFICATION_CALLBACK,

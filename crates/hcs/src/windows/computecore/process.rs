@@ -221,13 +221,13 @@ unsafe extern "system" fn heard(event: *const HCS_EVENT, context: *const c_void)
 
 /// A typed process.
 pub(super) struct TypedProcess {
-    handle: ProcessHandle,
+    handle: Arc<ProcessHandle>,
     id: Arc<OnceLock<u32>>,
 }
 
 impl TypedProcess {
     pub(super) fn boxed(handle: ProcessHandle, id: Arc<OnceLock<u32>>) -> Box<dyn Process> {
-        Box::new(Self { handle, id })
+        Box::new(Self { handle: Arc::new(handle), id })
     }
 
     fn tracked(&self, kind: OperationKind, verb: &str) -> Tracked<'_, ProcessStatus> {
@@ -247,6 +247,16 @@ impl TypedProcess {
         call: impl FnOnce(&OperationHandle) -> Result<()>,
     ) -> Result<Operation<()>> {
         self.tracked(kind, verb).call(|handle, attempted| handle.collect(attempted).map(|_| ()), call)
+    }
+}
+
+impl Drop for TypedProcess {
+    fn drop(&mut self) {
+        let listener = &self.handle.listener;
+        listener.close();
+        if listener.is_waited_for() {
+            listener.keep(Arc::clone(&self.handle));
+        }
     }
 }
 

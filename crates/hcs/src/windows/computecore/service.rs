@@ -14,20 +14,31 @@ use crate::operation::{Operation, OperationKind};
 use crate::service::{ComputeService, Configuration, System};
 use crate::windows::answer::no_handle;
 use crate::windows::text::{read, unless_empty};
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The Host Compute Service of this host, by way of computecore.dll.
 #[derive(Debug, Clone)]
-pub struct Service(ComputeCore);
+pub struct Service {
+    library: ComputeCore,
+    /// The ids of systems that this service has created to end with their last handle.
+    ending: Arc<Mutex<HashSet<String>>>,
+}
 
 impl Service {
     /// The service behind this library.
     pub fn new(library: ComputeCore) -> Self {
-        Self(library)
+        Self { library, ending: Arc::default() }
+    }
+
+    /// Remembers, or asks, whether the system with this id ends with its last handle.
+    fn ending(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tracked(&self, kind: OperationKind, attempted: String) -> Tracked<'_, SystemExitStatus> {
-        Tracked { functions: self.0.functions(), kind, attempted, listener: None }
+        Tracked { functions: self.library.functions(), kind, attempted, listener: None }
     }
 }
 
@@ -36,7 +47,7 @@ impl ComputeService for Service {
         let query = unless_empty(query);
         self.tracked(OperationKind::Enumerate, "enumerate compute systems".to_owned()).call(
             |handle, attempted| systems(handle.collect(attempted)?.as_deref(), attempted),
-            |operation| self.0.enumerate_compute_systems(operation, query.as_deref()),
+            |operation| self.library.enumerate_compute_systems(operation, query.as_deref()),
         )
     }
 
@@ -49,54 +60,60 @@ impl ComputeService for Service {
         let Configuration::V2(document) = configuration else {
             return Err(Error::new(attempted, HResult::ERROR_NOT_SUPPORTED).caused_by(OldSchema));
         };
+        let ends_with_handles = document.should_terminate_on_last_handle_closed == Some(true);
         let document = document.to_json();
         let mut system = None;
         let operation = self.tracked(OperationKind::Create, attempted.clone()).call(
             |handle, attempted| handle.collect(attempted).map(|_| ()),
             |operation| {
-                system = Some(self.0.create_compute_system(operation, id, &document)?);
+                system = Some(self.library.create_compute_system(operation, id, &document)?);
                 Ok(())
             },
         )?;
         let system = system.ok_or_else(|| no_handle(&attempted))?;
-        Ok((TypedSystem::boxed(system), operation))
+        match ends_with_handles {
+            true => self.ending().insert(id.to_owned()),
+            false => self.ending().remove(id),
+        };
+        Ok((TypedSystem::boxed(system, &self.library, ends_with_handles), operation))
     }
 
     fn open_system(&self, id: &str) -> Result<Box<dyn System>> {
-        Ok(TypedSystem::boxed(self.0.open_compute_system(id)?))
+        let system = self.library.open_compute_system(id)?;
+        Ok(TypedSystem::boxed(system, &self.library, self.ending().contains(id)))
     }
 
     fn service_properties(&self, query: &ServicePropertyQuery) -> Result<ServiceProperties> {
-        read(self.0.service_properties(unless_empty(query).as_deref())?.as_deref(), "query the service")
+        read(self.library.service_properties(unless_empty(query).as_deref())?.as_deref(), "query the service")
     }
 
     fn modify_service(&self, request: &ModificationRequest) -> Result<()> {
-        self.0.modify_service_settings(&request.to_json()).map(|_| ())
+        self.library.modify_service_settings(&request.to_json()).map(|_| ())
     }
 
     fn grant_vm_access(&self, id: &str, file: &Path) -> Result<()> {
-        self.0.grant_vm_access(id, file)
+        self.library.grant_vm_access(id, file)
     }
 
     fn grant_vm_group_access(&self, file: &Path) -> Result<()> {
-        self.0.grant_vm_group_access(file)
+        self.library.grant_vm_group_access(file)
     }
 
     fn create_empty_guest_state_file(&self, file: &Path) -> Result<()> {
-        self.0.create_empty_guest_state_file(file)
+        self.library.create_empty_guest_state_file(file)
     }
 
     fn create_empty_runtime_state_file(&self, file: &Path) -> Result<()> {
-        self.0.create_empty_runtime_state_file(file)
+        self.library.create_empty_runtime_state_file(file)
     }
 
     fn processor_compatibility(&self, saved: &Path) -> Result<VmProcessorRequirements> {
-        let answer = self.0.processor_compatibility_from_saved_state(saved)?;
+        let answer = self.library.processor_compatibility_from_saved_state(saved)?;
         read(answer.as_deref(), &format!("ask what processor {} needs", saved.display()))
     }
 
     fn submit_crash_report(&self, report: &CrashReport) -> Result<()> {
-        self.0.submit_wer_report(&report.to_json())
+        self.library.submit_wer_report(&report.to_json())
     }
 }
 

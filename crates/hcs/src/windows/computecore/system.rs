@@ -10,8 +10,8 @@ use super::process::{ProcessHandle, TypedProcess};
 use crate::abi::{GENERIC_ALL, HCS_EVENT, HCS_OPERATION, HCS_SYSTEM, HRESULT, PCWSTR};
 use crate::document::Document as _;
 use crate::documents::{
-    CrashOptions, ModifySettingRequest, PauseOptions, ProcessParameters, Properties, SaveOptions,
-    ShutdownOptions, StartOptions, SystemExitStatus, SystemPropertyQuery,
+    CrashOptions, ModifySettingRequest, NotificationType, PauseOptions, ProcessParameters, Properties,
+    SaveOptions, ShutdownOptions, StartOptions, SystemExitStatus, SystemPropertyQuery,
 };
 use crate::error::{Error, Result};
 use crate::event::{EventCallback, EventOptions};
@@ -36,6 +36,8 @@ pub struct SystemHandle {
     listener: Arc<Listener<SystemExitStatus>>,
     /// Whether the library has a count of the listener.
     registered: Mutex<bool>,
+    /// The library, if the system may end with this handle.
+    ends_with_it: Option<ComputeCore>,
 }
 
 // SAFETY: the library's handles may be used by every thread.
@@ -57,6 +59,7 @@ impl SystemHandle {
             id: id.into(),
             listener: Arc::new(Listener::new()),
             registered: Mutex::new(false),
+            ends_with_it: None,
         })
     }
 
@@ -318,6 +321,25 @@ impl SystemHandle {
     }
 }
 
+/// Who waits for the exit of a system that ends with its last handle, and has dropped that: it was ended, or another
+/// handle is open, and then one more is kept.
+fn after_last_handle(core: &ComputeCore, id: &str, listener: &Arc<Listener<SystemExitStatus>>) {
+    match core.open_compute_system(id) {
+        Err(error) if error.code().is_not_exist() => {
+            let forced = SystemExitStatus::new().status(0).exit_type(NotificationType::ForcedExit);
+            listener.end(Ok(forced));
+        }
+        Err(error) => listener.end(Err(error)),
+        Ok(mut handle) => {
+            handle.listener = Arc::clone(listener);
+            match handle.register(EventOptions::default()) {
+                Ok(()) => listener.keep(handle),
+                Err(error) => listener.end(Err(error)),
+            }
+        }
+    }
+}
+
 impl Drop for SystemHandle {
     fn drop(&mut self) {
         self.listener.close();
@@ -326,6 +348,11 @@ impl Drop for SystemHandle {
         if *self.registered.lock().unwrap_or_else(PoisonError::into_inner) {
             // SAFETY: the count that the library had; the handle is closed, so it calls no more.
             drop(unsafe { Arc::from_raw(Arc::as_ptr(&self.listener)) });
+        }
+        if let Some(core) = self.ends_with_it.take()
+            && self.listener.is_waited_for()
+        {
+            after_last_handle(&core, &self.id, &self.listener);
         }
     }
 }
@@ -354,11 +381,17 @@ unsafe extern "system" fn heard(event: *const HCS_EVENT, context: *const c_void)
 }
 
 /// A typed compute system.
-pub(super) struct TypedSystem(SystemHandle);
+pub(super) struct TypedSystem(Arc<SystemHandle>);
 
 impl TypedSystem {
-    pub(super) fn boxed(handle: SystemHandle) -> Box<dyn System> {
-        Box::new(Self(handle))
+    /// `ends_with_handles` says that the system ends with its last handle.
+    pub(super) fn boxed(
+        mut handle: SystemHandle,
+        core: &ComputeCore,
+        ends_with_handles: bool,
+    ) -> Box<dyn System> {
+        handle.ends_with_it = ends_with_handles.then(|| core.clone());
+        Box::new(Self(Arc::new(handle)))
     }
 
     fn tracked(&self, kind: OperationKind, verb: &str) -> Tracked<'_, SystemExitStatus> {
@@ -378,6 +411,16 @@ impl TypedSystem {
         call: impl FnOnce(&OperationHandle) -> Result<()>,
     ) -> Result<Operation<()>> {
         self.tracked(kind, verb).call(|handle, attempted| handle.collect(attempted).map(|_| ()), call)
+    }
+}
+
+impl Drop for TypedSystem {
+    fn drop(&mut self) {
+        let listener = &self.0.listener;
+        listener.close();
+        if self.0.ends_with_it.is_none() && listener.is_waited_for() {
+            listener.keep(Arc::clone(&self.0));
+        }
     }
 }
 

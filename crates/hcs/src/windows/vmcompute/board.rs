@@ -15,16 +15,25 @@ use crate::event::{Completed, Event, Notification};
 use crate::hresult::HResult;
 use crate::operation::{Operation, OperationKind, Promise};
 use crate::windows::listener::{Exit, Listener};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The notice board of one handle.
 pub(super) struct Board<T: Exit> {
     pub(super) listener: Listener<T>,
-    waiting: Mutex<Vec<Waiting>>,
+    calls: Mutex<Calls>,
+}
+
+#[derive(Default)]
+struct Calls {
+    waiting: Vec<Waiting>,
+    /// The object has ended: what is pending from now on is over at once.
+    ended: bool,
 }
 
 struct Waiting {
     id: u64,
+    /// The call was answered as pending. Until then only its own notification ends it.
+    pending: bool,
     kind: OperationKind,
     attempted: String,
     done: Box<dyn FnOnce(Result<Option<String>>) + Send>,
@@ -32,13 +41,13 @@ struct Waiting {
 
 impl<T: Exit> Board<T> {
     pub(super) fn new() -> Self {
-        Self { listener: Listener::new(), waiting: Mutex::new(Vec::new()) }
+        Self { listener: Listener::new(), calls: Mutex::default() }
     }
 
     /// Makes a call that may be pending, and the operation of its result. `call` answers a code and a document;
     /// `read` makes the result of the document, or of that of the notification.
     pub(super) fn call<R: Send + 'static>(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         kind: OperationKind,
         attempted: String,
         read: impl FnOnce(Option<String>, &str) -> Result<R> + Send + 'static,
@@ -50,7 +59,7 @@ impl<T: Exit> Board<T> {
         let reported = self.listener.hears_operations();
         let promise = Promise::new(kind, attempted.as_str()).reported(reported);
         let (operation, id) = (promise.operation(), promise.id());
-        let (board, about) = (std::sync::Arc::downgrade(self), attempted.clone());
+        let (board, about) = (Arc::downgrade(self), attempted.clone());
         let done = move |result: Result<Option<String>>| {
             let result = result.and_then(|document| read(document, &about));
             let code = result.as_ref().map_or_else(Error::code, |_| HResult::S_OK);
@@ -60,13 +69,33 @@ impl<T: Exit> Board<T> {
             }
         };
         // Before the call: its end may be told before it returns.
-        let waiting = Waiting { id, kind, attempted: attempted.clone(), done: Box::new(done) };
-        self.waiting().push(waiting);
+        let waiting =
+            Waiting { id, pending: false, kind, attempted: attempted.clone(), done: Box::new(done) };
+        let ended_before = {
+            let mut calls = self.calls();
+            calls.waiting.push(waiting);
+            calls.ended
+        };
         match call(&attempted) {
-            Ok(Answer::Pending) => {}
+            Ok(Answer::Pending) => {
+                let ended = {
+                    let mut calls = self.calls();
+                    for call in calls.waiting.iter_mut().filter(|call| call.id == id) {
+                        call.pending = true;
+                    }
+                    calls.ended
+                };
+                if ended_before {
+                    let stopped =
+                        |attempted: &str| Err(Error::new(attempted, HResult::HCS_E_SYSTEM_ALREADY_STOPPED));
+                    self.finish(|waiting| waiting.id == id, stopped);
+                } else if ended {
+                    self.cut_short(|waiting| waiting.id == id);
+                }
+            }
             Ok(Answer::Done(document)) => self.finish(|waiting| waiting.id == id, |_| Ok(document.clone())),
             Err(error) => {
-                self.waiting().retain(|waiting| waiting.id != id);
+                self.calls().waiting.retain(|waiting| waiting.id != id);
                 return Err(error);
             }
         }
@@ -85,12 +114,8 @@ impl<T: Exit> Board<T> {
         };
         match notification {
             Notification::SystemExited | Notification::ProcessExited => {
-                let ended = |waiting: &Waiting| {
-                    matches!(waiting.kind, OperationKind::Shutdown | OperationKind::Terminate)
-                };
-                self.finish(ended, |_| Ok(None));
-                let cut_short = |attempted: &str| Err(Error::new(attempted, HResult::HCS_E_UNEXPECTED_EXIT));
-                self.finish(|_| true, cut_short);
+                self.calls().ended = true;
+                self.cut_short(|waiting| waiting.pending);
                 self.listener.tell(exit(notification, status, data.as_deref()));
             }
             Notification::SystemShutdownFailed => {
@@ -118,11 +143,9 @@ impl<T: Exit> Board<T> {
             | Notification::SystemGetPropertiesCompleted
             | Notification::SystemModifyCompleted => {
                 let oldest = {
-                    let waiting = self.waiting();
-                    waiting
-                        .iter()
-                        .find(|call| call.kind.notification() == Some(notification))
-                        .map(|call| call.id)
+                    let calls = self.calls();
+                    let mut waiting = calls.waiting.iter();
+                    waiting.find(|call| call.kind.notification() == Some(notification)).map(|call| call.id)
                 };
                 // Every handle is told of the creation; only the one that created waits for it.
                 if let Some(id) = oldest {
@@ -132,12 +155,19 @@ impl<T: Exit> Board<T> {
         }
     }
 
+    /// Ends the calls that `which` names because the object has ended, which is what a shutdown waits for.
+    fn cut_short(&self, which: impl Fn(&Waiting) -> bool) {
+        let ends = |kind| matches!(kind, OperationKind::Shutdown | OperationKind::Terminate);
+        self.finish(|waiting| which(waiting) && ends(waiting.kind), |_| Ok(None));
+        self.finish(which, |attempted| Err(Error::new(attempted, HResult::HCS_E_UNEXPECTED_EXIT)));
+    }
+
     /// Ends the calls that `which` names.
     fn finish(&self, which: impl Fn(&Waiting) -> bool, result: impl Fn(&str) -> Result<Option<String>>) {
         let ended: Vec<Waiting> = {
-            let mut waiting = self.waiting();
-            let (ended, left) = std::mem::take(&mut *waiting).into_iter().partition(|call| which(call));
-            *waiting = left;
+            let mut calls = self.calls();
+            let (ended, left) = std::mem::take(&mut calls.waiting).into_iter().partition(|call| which(call));
+            calls.waiting = left;
             ended
         };
         for call in ended {
@@ -145,8 +175,8 @@ impl<T: Exit> Board<T> {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -18,29 +18,32 @@ mod system;
 pub use layers::Layers;
 pub use streams::{Entry, LayerReader, LayerWriter};
 
-use super::answer::{code_of, failed};
+use super::answer::code_of;
 use super::library::{Place, Unavailable, host_build, wide_path};
 use super::text::{Returned, Task, read, wide};
 use crate::abi::HRESULT;
 use crate::document::Document as _;
 use crate::documents::{
-    CrashReport, ModificationRequest, Properties, ServiceProperties, ServicePropertyQuery, SystemQuery,
-    VmProcessorRequirements,
+    CrashReport, ModificationRequest, Properties, ResultError, ServiceProperties, ServicePropertyQuery,
+    SystemQuery, VmProcessorRequirements,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hresult::{HResult, TABLE};
 use crate::operation::{Operation, OperationKind};
 use crate::service::{ComputeService, Configuration, System};
 use board::Answer;
 use functions::Functions;
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use system::V1System;
 
 /// vmcompute.dll, which is also the service behind it.
 #[derive(Clone)]
 pub struct VmCompute {
     functions: Arc<Functions>,
+    /// The ids of systems that were created here to end with their last handle.
+    ending: Arc<Mutex<HashSet<String>>>,
 }
 
 impl VmCompute {
@@ -49,7 +52,11 @@ impl VmCompute {
     /// # Errors
     /// [`Unavailable::Library`] on a host that does not have it.
     pub fn load(place: &Place) -> std::result::Result<Self, Unavailable> {
-        Ok(Self { functions: Arc::new(Functions::load(place)?) })
+        Ok(Self { functions: Arc::new(Functions::load(place)?), ending: Arc::default() })
+    }
+
+    fn ending(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Layers below this folder; with an empty one, the ids of layers are paths.
@@ -90,7 +97,13 @@ fn answered(
     if code.is_pending() {
         return Ok(Answer::Pending);
     }
-    Err(failed(self::code(code), result.readable(), attempted))
+    let code = self::code(code);
+    let record = result.readable().and_then(|record| ResultError::from_json(&record).ok());
+    let error = Error::new(attempted, code);
+    Err(match record {
+        Some(record) => error.with_document(record.error(code.to_i32())),
+        None => error,
+    })
 }
 
 /// The code of version 2 for one of version 1, whose customer bit differs.
@@ -127,16 +140,24 @@ impl ComputeService for VmCompute {
         id: &str,
         configuration: &Configuration,
     ) -> Result<(Box<dyn System>, Operation<()>)> {
-        let document = match configuration {
-            Configuration::V1(document) => document.to_json(),
-            Configuration::V2(document) => document.to_json(),
+        let (document, ends_with_handles) = match configuration {
+            Configuration::V1(document) => (document.to_json(), document.terminate_on_last_handle_closed),
+            Configuration::V2(document) => {
+                (document.to_json(), document.should_terminate_on_last_handle_closed)
+            }
         };
-        let (system, operation) = V1System::create(&self.functions, id, &document)?;
+        let ends_with_handles = ends_with_handles == Some(true);
+        let (system, operation) = V1System::create(&self.functions, id, &document, ends_with_handles)?;
+        match ends_with_handles {
+            true => self.ending().insert(id.to_owned()),
+            false => self.ending().remove(id),
+        };
         Ok((Box::new(system), operation))
     }
 
     fn open_system(&self, id: &str) -> Result<Box<dyn System>> {
-        Ok(Box::new(V1System::open(&self.functions, id)?))
+        let ends_with_handles = self.ending().contains(id);
+        Ok(Box::new(V1System::open(&self.functions, id, ends_with_handles)?))
     }
 
     fn service_properties(&self, query: &ServicePropertyQuery) -> Result<ServiceProperties> {

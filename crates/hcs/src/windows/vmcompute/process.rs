@@ -30,7 +30,7 @@ pub(super) struct V1Process {
     /// The compute system's id, for errors.
     system: Arc<str>,
     id: u32,
-    handle: Registered<ProcessStatus>,
+    handle: Arc<Registered<ProcessStatus>>,
 }
 
 impl V1Process {
@@ -46,7 +46,7 @@ impl V1Process {
         }
         let board = Arc::new(Board::new());
         let handle = Registered::new(Arc::clone(functions), board, raw, &CALLS, attempted)?;
-        Ok(Self { system: Arc::clone(system), id, handle })
+        Ok(Self { system: Arc::clone(system), id, handle: Arc::new(handle) })
     }
 
     fn done(
@@ -88,6 +88,16 @@ impl V1Process {
 
     fn attempted(&self, verb: &str) -> String {
         format!("{verb} process {} in compute system {}", self.id, self.system)
+    }
+}
+
+impl Drop for V1Process {
+    fn drop(&mut self) {
+        let listener = &self.handle.board.listener;
+        listener.close();
+        if listener.is_waited_for() {
+            listener.keep(Arc::clone(&self.handle));
+        }
     }
 }
 

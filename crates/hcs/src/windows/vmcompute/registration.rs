@@ -19,6 +19,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An open handle of vmcompute.dll with its callback; dropped, it is unregistered and closed.
 pub(super) struct Registered<T: Exit + Send + Sync + 'static> {
@@ -27,6 +28,7 @@ pub(super) struct Registered<T: Exit + Send + Sync + 'static> {
     pub(super) raw: *mut c_void,
     callback: HCS_CALLBACK,
     calls: &'static Calls,
+    closed: AtomicBool,
 }
 
 /// The functions that differ between systems and processes.
@@ -63,7 +65,8 @@ impl<T: Exit + Send + Sync + 'static> Registered<T> {
         calls: &'static Calls,
         attempted: &str,
     ) -> Result<Self> {
-        let mut registered = Self { functions, board, raw, callback: ptr::null_mut(), calls };
+        let mut registered =
+            Self { functions, board, raw, callback: ptr::null_mut(), calls, closed: AtomicBool::new(false) };
         let context = Arc::into_raw(Arc::clone(&registered.board));
         let mut callback = ptr::null_mut();
         // SAFETY: the handle is open, the context is counted until the callback is unregistered, the last is a place
@@ -114,6 +117,16 @@ impl<T: Exit + Send + Sync + 'static> Registered<T> {
 
 impl<T: Exit + Send + Sync + 'static> Drop for Registered<T> {
     fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl<T: Exit + Send + Sync + 'static> Registered<T> {
+    /// Unregisters and closes. Calls on the handle fail from now on.
+    pub(super) fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
         self.board.listener.close();
         let board = Arc::as_ptr(&self.board);
         if !IN_CALLBACK.get() {

@@ -11,8 +11,8 @@ use super::{answered, lacks};
 use crate::abi::{HCS_PROCESS_INFORMATION, HCS_SYSTEM, HRESULT, PCWSTR, PWSTR};
 use crate::document::Document as _;
 use crate::documents::{
-    CrashOptions, ModifySettingRequest, PauseOptions, ProcessParameters, Properties, SaveOptions,
-    ShutdownOptions, StartOptions, SystemExitStatus, SystemPropertyQuery,
+    CrashOptions, ModifySettingRequest, NotificationType, PauseOptions, ProcessParameters, Properties,
+    SaveOptions, ShutdownOptions, StartOptions, SystemExitStatus, SystemPropertyQuery,
 };
 use crate::error::Result;
 use crate::event::{EventCallback, EventOptions};
@@ -30,10 +30,12 @@ const CALLS: Calls = Calls {
     close: Functions::HcsCloseComputeSystem,
 };
 
-/// A handle to a compute system, closed when it is dropped.
+/// A handle to a compute system, closed when it is dropped and nobody waits for the exit through it.
 pub(super) struct V1System {
     id: Arc<str>,
-    handle: Registered<SystemExitStatus>,
+    handle: Arc<Registered<SystemExitStatus>>,
+    /// The system may end with this handle, and this library tells by its absence that it did.
+    ends_with_it: bool,
 }
 
 type Call =
@@ -46,6 +48,7 @@ impl V1System {
         functions: &Arc<Functions>,
         id: &str,
         configuration: &str,
+        ends_with_it: bool,
     ) -> Result<(Self, Operation<()>)> {
         let attempted = format!("create compute system {id}");
         let (wide_id, configuration) = (wide(id, &attempted)?, wide(configuration, &attempted)?);
@@ -74,10 +77,19 @@ impl V1System {
             },
         )?;
         let handle = handle.ok_or_else(|| no_handle(operation.attempted()))?;
-        Ok((Self { id: id.into(), handle }, operation))
+        Ok((Self { id: id.into(), handle: Arc::new(handle), ends_with_it }, operation))
     }
 
-    pub(super) fn open(functions: &Arc<Functions>, id: &str) -> Result<Self> {
+    pub(super) fn open(functions: &Arc<Functions>, id: &str, ends_with_it: bool) -> Result<Self> {
+        Self::open_with(functions, id, Arc::new(Board::new()), ends_with_it)
+    }
+
+    fn open_with(
+        functions: &Arc<Functions>,
+        id: &str,
+        board: Arc<Board<SystemExitStatus>>,
+        ends_with_it: bool,
+    ) -> Result<Self> {
         let attempted = format!("open compute system {id}");
         let wide_id = wide(id, &attempted)?;
         let mut system = ptr::null_mut();
@@ -86,8 +98,8 @@ impl V1System {
         let answer =
             unsafe { functions.HcsOpenComputeSystem(wide_id.as_ptr(), &raw mut system, result.out()) };
         answered(answer, &result, &attempted)?;
-        let handle = Self::own(functions, Arc::new(Board::new()), system, &attempted)?;
-        Ok(Self { id: id.into(), handle })
+        let handle = Arc::new(Self::own(functions, board, system, &attempted)?);
+        Ok(Self { id: id.into(), handle, ends_with_it })
     }
 
     fn own(
@@ -127,6 +139,30 @@ impl V1System {
 
     fn attempted(&self, verb: &str) -> String {
         format!("{verb} compute system {}", self.id)
+    }
+}
+
+impl Drop for V1System {
+    fn drop(&mut self) {
+        let board = Arc::clone(&self.handle.board);
+        board.listener.close();
+        if !board.listener.is_waited_for() {
+            return;
+        }
+        if !self.ends_with_it {
+            board.listener.keep(Arc::clone(&self.handle));
+            return;
+        }
+        self.handle.close();
+        match Self::open_with(&self.handle.functions, &self.id, Arc::clone(&board), false) {
+            // One more handle, since there are others.
+            Ok(other) => board.listener.keep(Arc::clone(&other.handle)),
+            Err(error) if error.code().is_not_exist() => {
+                let forced = SystemExitStatus::new().status(0).exit_type(NotificationType::ForcedExit);
+                board.listener.end(Ok(forced));
+            }
+            Err(error) => board.listener.end(Err(error)),
+        }
     }
 }
 
