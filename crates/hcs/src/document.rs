@@ -186,7 +186,7 @@ pub trait Object: fmt::Debug + Send + Sync {
     fn unknown(&self) -> &Map<String, Value>;
 }
 
-impl dyn Object {
+impl dyn Object + '_ {
     /// As [`Document::check`].
     ///
     /// # Errors

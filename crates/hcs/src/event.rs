@@ -63,7 +63,7 @@ pub struct EventOptions {
 }
 
 /// What is called with each event.
-pub type EventCallback = Box<dyn Fn(&Event) + Send + Sync>;
+pub type EventCallback<E = Event> = Box<dyn Fn(&E) + Send + Sync>;
 
 impl EventOptions {
     /// The bits of the C interface.
@@ -246,37 +246,44 @@ impl OperationKind {
 }
 
 /// The callback of one handle, and the events on their way to it.
-#[derive(Default)]
-pub struct Callbacks {
-    state: Mutex<Place>,
+///
+/// Two callbacks that close each other's handles at the same time wait for each other for ever, as anywhere else.
+pub struct Callbacks<E = Event> {
+    state: Mutex<Place<E>>,
     idle: Condvar,
 }
 
-type Shared = Arc<dyn Fn(&Event) + Send + Sync>;
+type Shared<E> = Arc<dyn Fn(&E) + Send + Sync>;
 
-#[derive(Default)]
-struct Place {
-    callback: Option<(EventOptions, Shared)>,
+struct Place<E> {
+    callback: Option<(EventOptions, Shared<E>)>,
     /// Not delivered yet.
-    waiting: VecDeque<Event>,
+    waiting: VecDeque<E>,
     /// Happened once and for all: told to a callback that comes later.
-    kept: Vec<Event>,
+    kept: Vec<E>,
     /// Who calls the callback at present.
     delivering: Option<ThreadId>,
     closed: bool,
 }
 
-impl Callbacks {
+impl<E> Callbacks<E> {
     /// A handle without a callback.
     pub fn new() -> Self {
-        Self::default()
+        let place = Place {
+            callback: None,
+            waiting: VecDeque::new(),
+            kept: Vec::new(),
+            delivering: None,
+            closed: false,
+        };
+        Self { state: Mutex::new(place), idle: Condvar::new() }
     }
 
     /// Sets the handle's callback. What was kept for it waits for [`Callbacks::deliver`].
     ///
     /// # Errors
     /// `HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET` if there is one; `E_HANDLE` if the handle is closed.
-    pub fn set(&self, options: EventOptions, callback: EventCallback) -> Result<()> {
+    pub fn set(&self, options: EventOptions, callback: EventCallback<E>) -> Result<()> {
         let refused = |code| Err(Error::new("set a callback", code));
         let mut place = self.place();
         if place.closed {
@@ -297,7 +304,7 @@ impl Callbacks {
     }
 
     /// An event that is told to a callback that is there, for [`Callbacks::deliver`].
-    pub fn send(&self, event: Event) {
+    pub fn send(&self, event: E) {
         let mut place = self.place();
         if !place.closed && place.callback.is_some() {
             place.waiting.push_back(event);
@@ -305,7 +312,7 @@ impl Callbacks {
     }
 
     /// An event that is told to a callback that is there or comes later, for [`Callbacks::deliver`].
-    pub fn send_and_keep(&self, event: Event) {
+    pub fn send_and_keep(&self, event: E) {
         let mut place = self.place();
         match (place.closed, place.callback.is_some()) {
             (true, _) => {}
@@ -350,13 +357,13 @@ impl Callbacks {
         drop(callback);
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
+    fn place(&self) -> MutexGuard<'_, Place<E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
-    fn next(&mut self) -> Option<(Shared, Event)> {
+impl<E> Place<E> {
+    fn next(&mut self) -> Option<(Shared<E>, E)> {
         let (_, callback) = self.callback.as_ref()?;
         let event = self.waiting.pop_front()?;
         Some((Arc::clone(callback), event))
@@ -364,16 +371,22 @@ impl Place {
 }
 
 /// Ends a delivery, also when the callback panics.
-struct Delivery<'a>(&'a Callbacks);
+struct Delivery<'a, E>(&'a Callbacks<E>);
 
-impl Drop for Delivery<'_> {
+impl<E> Drop for Delivery<'_, E> {
     fn drop(&mut self) {
         self.0.place().delivering = None;
         self.0.idle.notify_all();
     }
 }
 
-impl fmt::Debug for Callbacks {
+impl<E> Default for Callbacks<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E> fmt::Debug for Callbacks<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.place();
         f.debug_struct("Callbacks")
@@ -406,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_handle_has_one_callback() {
-        let callbacks = Callbacks::new();
+        let callbacks = Callbacks::<Event>::new();
         callbacks.set(EventOptions::default(), listener().0).unwrap();
         let second = callbacks.set(EventOptions::default(), listener().0);
         assert_eq!(code(second), HResult::HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET);
@@ -414,7 +427,7 @@ mod tests {
 
     #[test]
     fn events_come_in_order_and_an_exit_also_to_who_came_late() {
-        let callbacks = Callbacks::new();
+        let callbacks = Callbacks::<Event>::new();
         callbacks.send(Event::SystemGuestConnectionClosed(None));
         callbacks.send_and_keep(exited());
         let (callback, heard) = listener();
@@ -426,7 +439,7 @@ mod tests {
 
     #[test]
     fn nothing_is_heard_after_the_close() {
-        let callbacks = Callbacks::new();
+        let callbacks = Callbacks::<Event>::new();
         let (callback, heard) = listener();
         callbacks.set(EventOptions::default(), callback).unwrap();
         callbacks.send(exited());

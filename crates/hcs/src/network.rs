@@ -13,6 +13,7 @@ use crate::documents::network::{
     ModifyNetworkSettingRequest,
 };
 use crate::error::Result;
+use crate::event::EventCallback;
 use crate::hresult::HResult;
 
 /// The network service of one host.
@@ -133,7 +134,8 @@ pub enum NetworkEventKind {
 }
 
 /// What is called with each event.
-pub type NetworkCallback = Box<dyn Fn(&NetworkEvent) + Send + Sync>;
+pub type NetworkCallback = EventCallback<NetworkEvent>;
 
-/// A callback that is registered; dropping it ends the registration, and no callback runs when that is over.
+/// A callback that is registered. Dropping it ends the registration: no callback begins then, and none goes on when
+/// the drop returns, unless it is the callback itself that drops it.
 pub trait Watch: Send + Sync {}

@@ -12,6 +12,26 @@
 //! | [`Operation::wait`], `.await` | waits                        | the result     | `HCS_E_OPERATION_NOT_STARTED`  |
 //! | [`Operation::on_completion`] | called later                  | called at once | called with that error         |
 //!
+//! ```
+//! # use hcs::documents::SystemQuery;
+//! # use hcs::service::ComputeService;
+//! # use std::time::Duration;
+//! # fn show(service: &dyn ComputeService) -> hcs::Result<()> {
+//! // Blocking, for as long as it takes, or for no longer than a minute.
+//! let systems = service.enumerate_systems(&SystemQuery::new())?.wait()?;
+//! let systems = service.enumerate_systems(&SystemQuery::new())?.wait_timeout(Duration::from_secs(60))?;
+//! // By a callback.
+//! service.enumerate_systems(&SystemQuery::new())?.on_completion(|systems| println!("{systems:?}"))?;
+//! # Ok(())
+//! # }
+//! // In any executor.
+//! async fn count(service: &dyn ComputeService) -> hcs::Result<usize> {
+//!     Ok(service.enumerate_systems(&SystemQuery::new())?.await?.len())
+//! }
+//! # show(&hcs::suite::memory::Memory::new())?;
+//! # Ok::<(), hcs::Error>(())
+//! ```
+//!
 //! A promise that is dropped unfulfilled gives `HCS_E_SERVICE_DISCONNECT`: whoever worked on it is gone.
 
 use crate::error::{Error, Result};

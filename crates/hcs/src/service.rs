@@ -15,6 +15,33 @@
 //! - A system that was created with `ShouldTerminateOnLastHandleClosed` ends with the last handle to it.
 //! - Each handle has one callback, by the rules of [`Callbacks`](crate::event::Callbacks).
 //! - What is legal when is the table of [`state`](crate::state).
+//!
+//! ```
+//! use hcs::documents::{ComputeSystem, ProcessParameters, StartOptions};
+//! use hcs::service::ComputeService;
+//! use std::io::Read;
+//!
+//! /// Runs a program in a new container, and gives what it wrote and its exit code.
+//! fn run(service: &dyn ComputeService, container: ComputeSystem, line: &str) -> hcs::Result<(String, Option<u32>)> {
+//!     let (system, created) = service.create_system("example", &container.into())?;
+//!     created.wait()?;
+//!     system.start(&StartOptions::new())?.wait()?;
+//!     let parameters = ProcessParameters::new().command_line(line).create_std_out_pipe(true);
+//!     let (process, created) = system.create_process(&parameters)?;
+//!     let information = created.wait()?;
+//!     let mut text = String::new();
+//!     if let Some(mut output) = information.stdio.output {
+//!         output.read_to_string(&mut text).map_err(|cause| hcs::Error::io("read the output", cause))?;
+//!     }
+//!     let status = process.exit()?.wait()?;
+//!     system.terminate()?.wait()?;
+//!     Ok((text, status.exit_code))
+//! }
+//! # use hcs::suite::memory::{Memory, MemoryFixture};
+//! # let ran = run(&Memory::new(), MemoryFixture::container_document(), "say hello")?;
+//! # assert_eq!(ran, ("hello".to_owned(), Some(0)));
+//! # Ok::<(), hcs::Error>(())
+//! ```
 
 use crate::documents::{
     ComputeSystem, CrashOptions, CrashReport, ModificationRequest, ModifySettingRequest, PauseOptions,

@@ -46,7 +46,7 @@ impl ByteArray {
     pub fn decode(&self) -> Result<Vec<u8>, NotBase64> {
         let text = self.0.as_bytes();
         let body = text.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1);
-        if text.len() % 4 != 0 || text.len() - body > 2 {
+        if !text.len().is_multiple_of(4) || text.len() - body > 2 {
             return Err(NotBase64 { at: body });
         }
         let mut bytes = Vec::with_capacity(body * 3 / 4);

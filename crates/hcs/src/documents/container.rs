@@ -142,3 +142,28 @@ enumerations! {
         GpuMirror = "GpuMirror";
     }
 }
+
+impl Layer {
+    /// A layer.
+    #[must_use]
+    pub fn of(id: Guid, path: &str) -> Self {
+        Self::new().id(id).path(path)
+    }
+}
+
+impl Container {
+    /// A container with a root file system: a writable volume and the read-only layers below it, topmost first.
+    #[must_use]
+    pub fn with_root(volume: &str, layers: impl IntoIterator<Item = Layer>) -> Self {
+        Self::new().storage(Storage::new().path(volume).layers(layers.into_iter().collect::<Vec<_>>()))
+    }
+
+    /// A directory of the host, beside those that are there.
+    #[must_use]
+    pub fn map(mut self, host: &str, container: &str, read_only: bool) -> Self {
+        let mut directory = MappedDirectory::new().host_path(host).container_path(container);
+        directory.read_only = read_only.then_some(true);
+        self.mapped_directories.get_or_insert_default().push(directory);
+        self
+    }
+}

@@ -1,6 +1,7 @@
 //! Devices of a virtual machine.
 
-use super::{Plan9, Scsi, StateOverride, VirtualPMemController, VirtualSmb};
+use super::resource::SerialPort;
+use super::{Attachment, Plan9, Scsi, SlotError, StateOverride, VirtualPMemController, VirtualSmb};
 use crate::document::{Guid, MacAddress, documents, enumerations};
 use std::collections::BTreeMap;
 
@@ -199,5 +200,58 @@ enumerations! {
         Default = "Default";
         List = "List";
         Mirror = "Mirror";
+    }
+}
+
+impl Devices {
+    /// A SCSI controller without disks, if there is none of this name: a number or a GUID.
+    #[must_use]
+    pub fn add_scsi(mut self, controller: &str) -> Self {
+        self.scsi.get_or_insert_default().entry(controller.to_owned()).or_default();
+        self
+    }
+
+    /// Attaches a disk to a SCSI controller, which is made if there is none of this name.
+    ///
+    /// # Errors
+    /// The place is taken, or there is no such place.
+    pub fn attach(mut self, controller: &str, lun: u32, disk: Attachment) -> Result<Self, SlotError> {
+        let controllers = self.scsi.get_or_insert_default();
+        let attached = controllers.remove(controller).unwrap_or_default().attach(lun, disk)?;
+        controllers.insert(controller.to_owned(), attached);
+        Ok(self)
+    }
+
+    /// A network adapter, in place of one that has this name.
+    #[must_use]
+    pub fn add_adapter(mut self, name: &str, adapter: NetworkAdapter) -> Self {
+        self.network_adapters.get_or_insert_default().insert(name.to_owned(), adapter);
+        self
+    }
+
+    /// A serial port at a named pipe.
+    #[must_use]
+    pub fn add_serial(mut self, port: SerialPort, pipe: &str) -> Self {
+        let number = u32::from(port == SerialPort::Com2);
+        self.com_ports.get_or_insert_default().insert(number, ComPort::new().named_pipe(pipe));
+        self
+    }
+
+    /// Who may use Hyper-V sockets.
+    #[must_use]
+    pub fn hv_sockets(self, config: HvSocketSystemConfig) -> Self {
+        self.hv_socket(VirtualMachineHvSocket::new().hv_socket_config(config))
+    }
+}
+
+impl HvSocketSystemConfig {
+    /// SYSTEM and administrators, and nobody else.
+    pub const ADMINISTRATORS: &str = "D:P(A;;FA;;;SY)(A;;FA;;;BA)";
+
+    /// What holds for one service, in place of what held.
+    #[must_use]
+    pub fn service(mut self, service: Guid, config: HvSocketServiceConfig) -> Self {
+        self.service_table.get_or_insert_default().insert(service, config);
+        self
     }
 }

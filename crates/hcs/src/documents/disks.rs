@@ -138,3 +138,118 @@ enumerations! {
         Vhd1 = "Vhd1";
     }
 }
+
+/// A place for a disk that is not to be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SlotError {
+    /// There is a disk already.
+    #[error("attach {path:?} at LUN {lun}: the place is taken by {taken_by:?}")]
+    Taken {
+        /// The disk that was to be attached.
+        path: String,
+        /// The LUN.
+        lun: u32,
+        /// The disk that is there.
+        taken_by: String,
+    },
+    /// A controller has no such place.
+    #[error("attach {path:?} at LUN {lun}: a controller has LUNs 0 to 63")]
+    NoSuchLun {
+        /// The disk that was to be attached.
+        path: String,
+        /// The LUN.
+        lun: u32,
+    },
+}
+
+impl Scsi {
+    /// LUNs of a controller.
+    pub const LUNS: u32 = 64;
+
+    /// Attaches a disk.
+    ///
+    /// # Errors
+    /// There is one, or the controller has no such LUN.
+    pub fn attach(mut self, lun: u32, disk: Attachment) -> Result<Self, SlotError> {
+        let path = || disk.path.clone().unwrap_or_default();
+        if lun >= Self::LUNS {
+            return Err(SlotError::NoSuchLun { path: path(), lun });
+        }
+        let attachments = self.attachments.get_or_insert_default();
+        if let Some(there) = attachments.get(&lun) {
+            return Err(SlotError::Taken {
+                path: path(),
+                lun,
+                taken_by: there.path.clone().unwrap_or_default(),
+            });
+        }
+        attachments.insert(lun, disk);
+        Ok(self)
+    }
+}
+
+impl Attachment {
+    /// A VHD or VHDX file.
+    #[must_use]
+    pub fn virtual_disk(path: &str) -> Self {
+        Self::new().kind(AttachmentType::VirtualDisk).path(path)
+    }
+
+    /// An ISO file.
+    #[must_use]
+    pub fn iso(path: &str) -> Self {
+        Self::new().kind(AttachmentType::Iso).path(path)
+    }
+
+    /// A disk of the host, `\\.\PHYSICALDRIVE1`.
+    #[must_use]
+    pub fn pass_through(path: &str) -> Self {
+        Self::new().kind(AttachmentType::PassThru).path(path)
+    }
+}
+
+impl VirtualPMemDevice {
+    /// An image that the guest reads.
+    #[must_use]
+    pub fn read_only_image(path: &str, format: VirtualPMemImageFormat) -> Self {
+        Self::new().host_path(path).read_only(true).image_format(format)
+    }
+}
+
+impl VirtualPMemController {
+    /// Plugs a device, in place of one that has this number.
+    #[must_use]
+    pub fn plug(mut self, number: u8, device: VirtualPMemDevice) -> Self {
+        self.devices.get_or_insert_default().insert(number, device);
+        self
+    }
+}
+
+impl VirtualSmbShare {
+    /// A directory of the host.
+    #[must_use]
+    pub fn directory(name: &str, path: &str, options: VirtualSmbShareOptions) -> Self {
+        Self::new().name(name).path(path).options(options)
+    }
+}
+
+impl VirtualSmbShareOptions {
+    /// For layers, which nobody changes: read-only, shared, cached, read with backup privilege.
+    #[must_use]
+    pub fn of_layer() -> Self {
+        Self::new()
+            .read_only(true)
+            .share_read(true)
+            .cache_io(true)
+            .take_backup_privilege(true)
+            .pseudo_oplocks(true)
+    }
+}
+
+impl Plan9Share {
+    /// A directory of the host under one name, served at a vsock port.
+    #[must_use]
+    pub fn directory(name: &str, path: &str, port: u32, flags: Plan9ShareFlags) -> Self {
+        Self::new().name(name).access_name(name).path(path).port(port).flags(flags)
+    }
+}

@@ -39,20 +39,26 @@ pub enum RequestError {
     #[error("read the settings of {path}")]
     Settings {
         /// The path.
-        path: ResourcePath,
+        path: Box<ResourcePath>,
         /// What is wrong.
         #[source]
-        cause: Mismatch,
+        cause: Box<Mismatch>,
     },
     /// The settings need a newer host.
     #[error("check the settings of {path}")]
     TooNew {
         /// The path.
-        path: ResourcePath,
+        path: Box<ResourcePath>,
         /// What is too new.
         #[source]
-        cause: TooNew,
+        cause: Box<TooNew>,
     },
+}
+
+impl RequestError {
+    fn settings(path: ResourcePath, cause: Mismatch) -> Self {
+        Self::Settings { path: Box::new(path), cause: Box::new(cause) }
+    }
 }
 
 impl ModifySettingRequest {
@@ -112,7 +118,7 @@ impl ModifySettingRequest {
     /// They are of another type.
     pub fn settings_of<R: Resource>(&self, resource: &R) -> Result<Option<R::Settings>, RequestError> {
         let settings = self.settings.clone().map(R::Settings::read).transpose();
-        settings.map_err(|cause| RequestError::Settings { path: resource.path(), cause })
+        settings.map_err(|cause| RequestError::settings(resource.path(), cause))
     }
 
     /// Looks into the settings, which [`Document::check`](crate::document::Document::check) cannot: they are what the path
@@ -124,8 +130,10 @@ impl ModifySettingRequest {
         let (Some(path), Some(settings)) = (self.resource()?, &self.settings) else { return Ok(()) };
         let Shape::Object(table) = path.settings() else { return Ok(()) };
         match (table.read)(settings.clone()) {
-            Ok(object) => object.check(host).map_err(|cause| RequestError::TooNew { path, cause }),
-            Err(cause) => Err(RequestError::Settings { path, cause }),
+            Ok(object) => object
+                .check(host)
+                .map_err(|cause| RequestError::TooNew { path: Box::new(path), cause: Box::new(cause) }),
+            Err(cause) => Err(RequestError::settings(path, cause)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Processes in a compute system.
 
 use super::Signal;
-use crate::document::{documents, enumerations};
+use crate::document::{IntoField, documents, enumerations};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -89,5 +89,61 @@ enumerations! {
         CtrlClose = "CtrlClose";
         CtrlLogOff = "CtrlLogOff";
         CtrlShutdown = "CtrlShutdown";
+    }
+}
+
+impl ProcessParameters {
+    /// A Windows process.
+    #[must_use]
+    pub fn windows(command_line: &str) -> Self {
+        Self::new().command_line(command_line)
+    }
+
+    /// The first process of a Linux container, of whose specification it is part.
+    #[must_use]
+    pub fn linux_init() -> Self {
+        Self::new()
+    }
+
+    /// A further process of a Linux container: `process` of the OCI runtime specification.
+    #[must_use]
+    pub fn linux_exec(process: Value) -> Self {
+        Self::new().oci_process(process)
+    }
+
+    /// A process in a Linux utility VM, beside its containers.
+    #[must_use]
+    pub fn linux_in_utility_vm(arguments: impl IntoField<Vec<String>>) -> Self {
+        Self::new().command_args(arguments).create_in_utility_vm(true)
+    }
+
+    /// With pipes for standard input, output and error.
+    #[must_use]
+    pub fn with_pipes(self) -> Self {
+        self.create_std_in_pipe(true).create_std_out_pipe(true).create_std_err_pipe(true)
+    }
+
+    /// With a console of this size, in characters, and pipes for its input and output.
+    #[must_use]
+    pub fn with_console(self, height: u16, width: u16) -> Self {
+        self.emulate_console(true)
+            .create_std_in_pipe(true)
+            .create_std_out_pipe(true)
+            .console_size([height, width])
+    }
+}
+
+impl ProcessModifyRequest {
+    /// Resizes the console.
+    #[must_use]
+    pub fn resize(height: u16, width: u16) -> Self {
+        let size = ConsoleSize::new().height(height).width(width);
+        Self::new().operation(ModifyOperation::ConsoleSize).console_size(size)
+    }
+
+    /// Closes a standard handle; of standard input the process sees the end.
+    #[must_use]
+    pub fn close(handle: StdHandle) -> Self {
+        Self::new().operation(ModifyOperation::CloseHandle).close_handle(CloseHandle::new().handle(handle))
     }
 }

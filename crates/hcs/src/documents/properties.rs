@@ -1,7 +1,7 @@
 //! What a compute system says about itself.
 
 use super::{NotificationType, ResultError, Version};
-use crate::document::{ByteArray, DateTime, Guid, documents, enumerations};
+use crate::document::{ByteArray, DateTime, Guid, IntoField, documents, enumerations};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -274,5 +274,13 @@ enumerations! {
         KvpSetByHost = "KvpSetByHost";
         KvpSetByGuest = "KvpSetByGuest";
         GuestOSInfo = "GuestOSInfo";
+    }
+}
+
+impl SystemPropertyQuery {
+    /// Asks for these properties.
+    #[must_use]
+    pub fn of(properties: impl IntoField<Vec<SystemPropertyType>>) -> Self {
+        Self::new().property_types(properties)
     }
 }

@@ -55,3 +55,37 @@ enumerations! {
         CustomType = "CustomType";
     }
 }
+
+impl RegistryKey {
+    /// A key of a hive.
+    #[must_use]
+    pub fn of(hive: RegistryHive, name: &str) -> Self {
+        Self::new().hive(hive).name(name)
+    }
+}
+
+impl RegistryValue {
+    /// A text.
+    #[must_use]
+    pub fn string(key: RegistryKey, name: &str, text: &str) -> Self {
+        Self::new().key(key).name(name).kind(RegistryValueType::String).string_value(text)
+    }
+
+    /// A number of 32 bits.
+    #[must_use]
+    pub fn dword(key: RegistryKey, name: &str, number: u32) -> Self {
+        Self::new().key(key).name(name).kind(RegistryValueType::DWord).dword_value(number)
+    }
+
+    /// A number of 64 bits.
+    #[must_use]
+    pub fn qword(key: RegistryKey, name: &str, number: u64) -> Self {
+        Self::new().key(key).name(name).kind(RegistryValueType::QWord).qword_value(number)
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn binary(key: RegistryKey, name: &str, bytes: &[u8]) -> Self {
+        Self::new().key(key).name(name).kind(RegistryValueType::Binary).binary_value(bytes)
+    }
+}

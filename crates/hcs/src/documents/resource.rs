@@ -363,15 +363,14 @@ mod tests {
 
     #[test]
     fn a_resource_admits_what_the_reference_says() {
-        let admits = |path: &str| path.parse::<ResourcePath>().unwrap().admitted().to_vec();
-        let (add, remove, update) =
-            (ModifyRequestType::Add, ModifyRequestType::Remove, ModifyRequestType::Update);
-        assert_eq!(admits("VirtualMachine/ComputeTopology/Gpu"), [update.clone()]);
-        assert_eq!(admits("VirtualMachine/Devices/Licensing"), [update.clone()]);
-        assert_eq!(admits("VirtualMachine/Devices/FlexibleIov/a"), [add.clone()]);
-        assert_eq!(admits("VirtualMachine/Devices/VirtualPci/a"), [add.clone(), remove.clone()]);
-        assert_eq!(admits("VirtualMachine/Devices/Plan9/Shares"), [add, remove.clone(), update]);
-        let error = Gpu {}.path().admit(&remove).unwrap_err();
+        use ModifyRequestType::{Add, Remove, Update};
+        let admits = |path: &str| path.parse::<ResourcePath>().unwrap().admitted();
+        assert_eq!(admits("VirtualMachine/ComputeTopology/Gpu"), [Update]);
+        assert_eq!(admits("VirtualMachine/Devices/Licensing"), [Update]);
+        assert_eq!(admits("VirtualMachine/Devices/FlexibleIov/a"), [Add]);
+        assert_eq!(admits("VirtualMachine/Devices/VirtualPci/a"), [Add, Remove]);
+        assert_eq!(admits("VirtualMachine/Devices/Plan9/Shares"), [Add, Remove, Update]);
+        let error = Gpu {}.path().admit(&Remove).unwrap_err();
         assert_eq!(error.to_string(), "VirtualMachine/ComputeTopology/Gpu admits Update, not Remove");
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     NonArchitecturalCoreSharing, ProcessorFeature, PropertyResponse, Version, XsaveProcessorFeature,
 };
-use crate::document::{Guid, documents, enumerations};
+use crate::document::{Guid, IntoField, SchemaVersion, documents, enumerations};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -179,5 +179,20 @@ enumerations! {
         CreateGroup = "CreateGroup";
         DeleteGroup = "DeleteGroup";
         SetProperty = "SetProperty";
+    }
+}
+
+impl ServicePropertyQuery {
+    /// Asks for these properties.
+    #[must_use]
+    pub fn of(properties: impl IntoField<Vec<GetPropertyType>>) -> Self {
+        Self::new().property_types(properties)
+    }
+}
+
+impl BasicInformation {
+    /// The newest schema 2.x of the service.
+    pub fn newest(&self) -> Option<SchemaVersion> {
+        self.supported_schema_versions.iter().flatten().filter_map(Version::version).max()
     }
 }

@@ -141,3 +141,12 @@ enumerations! {
         Permissive = "Permissive";
     }
 }
+
+impl Topology {
+    /// So much memory, in MiB, and so many processors.
+    #[must_use]
+    pub fn of(memory_in_mib: u64, processors: u32) -> Self {
+        let memory = VirtualMachineMemory::new().size_in_mb(memory_in_mib);
+        Self::new().memory(memory).processor(VirtualMachineProcessor::new().count(processors))
+    }
+}

@@ -176,3 +176,33 @@ enumerations! {
         Enabled = "Enabled";
     }
 }
+
+impl Chipset {
+    /// A Linux kernel without firmware; needs schema 2.2 on paper, and Microsoft's clients write it at 2.1.
+    #[must_use]
+    pub fn linux_kernel(kernel: &str, command_line: &str) -> Self {
+        Self::new().linux_kernel_direct(
+            LinuxKernelDirect::new().kernel_file_path(kernel).kernel_cmd_line(command_line),
+        )
+    }
+
+    /// UEFI that boots this.
+    #[must_use]
+    pub fn uefi_boot(entry: UefiBootEntry) -> Self {
+        Self::new().uefi(Uefi::new().boot_this(entry))
+    }
+}
+
+impl UefiBootEntry {
+    /// A program on the share from which a Windows utility VM boots.
+    #[must_use]
+    pub fn vmbfs(path: &str) -> Self {
+        Self::new().device_type(UefiBootDevice::VmbFs).device_path(path)
+    }
+
+    /// A disk on the first SCSI controller.
+    #[must_use]
+    pub fn scsi(lun: u16) -> Self {
+        Self::new().device_type(UefiBootDevice::ScsiDrive).device_path("Scsi(0,0)").disk_number(lun)
+    }
+}

@@ -31,6 +31,7 @@ pub(super) const CASES: &[Case] = &[
     case("a running machine is not saved", Need::Machines, not_saved),
     case("a paused machine is saved and can go on", Need::Machines, saved),
     case("a template can only be ended", Need::Machines, template),
+    case("a hosted container needs its machine and ends with it", Need::Hosted, hosted),
     case("a crash is an unexpected exit", Need::Crash, crashed),
 ];
 
@@ -225,6 +226,20 @@ fn template(fixture: &dyn Fixture) {
     assert_eq!(subject.properties().state, Some(State::SavedAsTemplate));
     assert_eq!(refused(finish(subject.system.resume())), HResult::HCS_E_INVALID_STATE);
     subject.terminate();
+}
+
+fn hosted(fixture: &dyn Fixture) {
+    let early =
+        fixture.service().create_system(&unique("no-host"), &fixture.hosted(&unique("nobody")).into());
+    refused(early.and_then(|(_, created)| finish(Ok(created))));
+    let host = machine(fixture, "host");
+    let guest = Subject::create(fixture, "hosted", fixture.hosted(&host.id));
+    guest.start();
+    assert_eq!(guest.properties().hosting_system_id.as_ref(), Some(&host.id));
+    host.terminate();
+    let exit = done(guest.system.exit());
+    assert_ne!(exit.exit_type, Some(NotificationType::GracefulExit));
+    assert!(refused(fixture.service().open_system(&guest.id)).is_not_exist());
 }
 
 fn crashed(fixture: &dyn Fixture) {

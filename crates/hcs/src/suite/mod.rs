@@ -1,7 +1,7 @@
 //! What every [`ComputeService`], [`ComputeNetwork`] and [`ComputeStorage`] must do, as cases that any implementation
 //! runs against itself.
 //!
-//! An implementation's test file makes a [`Fixture`] and runs [`CASES`]. The [in-memory implementations](memory) beside
+//! An implementation's test file makes a [`Fixture`] and hands it to [`run`], or makes a test of each of [`cases`]. The [in-memory implementations](memory) beside
 //! this file pass all of them, which proves that the cases ask for nothing but the contract. A case ends by panicking
 //! or returns; it cleans up what it made, and any number of cases may run at the same time.
 
@@ -56,6 +56,8 @@ pub enum Need {
     Pause,
     /// Virtual machines that can be paused and saved.
     Machines,
+    /// Containers in virtual machines.
+    Hosted,
     /// Containers that can be crashed.
     Crash,
     /// The property queries of schema 2.5.
@@ -79,15 +81,27 @@ pub trait Fixture: Sync {
     /// The document of a container that can be started.
     fn container(&self) -> ComputeSystem;
     /// The document of a virtual machine that can be started.
-    fn machine(&self) -> ComputeSystem;
+    fn machine(&self) -> ComputeSystem {
+        panic!("no machines: see `can`")
+    }
+    /// The document of a container in the virtual machine with this id.
+    fn hosted(&self, _host: &str) -> ComputeSystem {
+        panic!("no hosted containers: see `can`")
+    }
     /// The parameters of a process that does this.
     fn process(&self, program: Program<'_>) -> ProcessParameters;
     /// The network service; the same one each time.
-    fn network(&self) -> &dyn ComputeNetwork;
+    fn network(&self) -> &dyn ComputeNetwork {
+        panic!("no network service: see `can`")
+    }
     /// The layers.
-    fn storage(&self) -> &dyn ComputeStorage;
+    fn storage(&self) -> &dyn ComputeStorage {
+        panic!("no layers: see `can`")
+    }
     /// The layers below a home folder, as vmcompute.dll has them.
-    fn driver(&self, home: &Path) -> Box<dyn LayerDriver>;
+    fn driver(&self, _home: &Path) -> Box<dyn LayerDriver> {
+        panic!("no layer driver: see `can`")
+    }
     /// A folder for files of the cases, which the implementations can reach.
     fn folder(&self) -> &Path;
 }
@@ -122,6 +136,14 @@ pub const CASES: [&[Case]; 10] = [
 /// All cases.
 pub fn cases() -> impl Iterator<Item = Case> {
     CASES.into_iter().flatten().copied()
+}
+
+/// Runs all cases for which the fixture has what they need, naming each.
+pub fn run(fixture: &dyn Fixture) {
+    for case in cases().filter(|case| fixture.can(case.need)) {
+        println!("  {}: {}", case.group, case.name);
+        (case.run)(fixture);
+    }
 }
 
 /// How long the suite waits for what should come at once.

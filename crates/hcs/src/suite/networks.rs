@@ -11,10 +11,11 @@ use crate::documents::network::{
     NetworkPolicyType, PortMappingPolicySetting, Protocol, Route, SdnRoutePolicySetting, Subnet,
 };
 use crate::hresult::HResult;
-use crate::network::{ComputeNetwork, NetworkEventKind};
+use crate::network::{ComputeNetwork, NetworkEventKind, Watch};
 use serde_json::json;
 use std::slice;
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 
 const fn case(name: &'static str, run: fn(&dyn Fixture)) -> Case {
     Case { name, group: "networks", need: Need::Network, run }
@@ -45,6 +46,7 @@ pub(super) const CASES: &[Case] = &[
     case("what is not there is not found", not_found),
     case("a filter that is no JSON is refused", no_filter),
     case("who watches hears of networks and namespaces", watched),
+    case("who watches may end it from the callback", watch_ends_itself),
 ];
 
 fn version() -> Version {
@@ -429,4 +431,21 @@ fn watched(fixture: &dyn Fixture) {
     assert_eq!(hear(NetworkEventKind::NetworkDelete), HResult::S_OK);
     drop(watch);
     assert!(receiver.iter().all(|event| event.code == HResult::S_OK), "and it ends");
+}
+
+fn watch_ends_itself(fixture: &dyn Fixture) {
+    let own: Arc<Mutex<Option<Box<dyn Watch>>>> = Arc::default();
+    let held = Arc::clone(&own);
+    let (sender, receiver) = mpsc::channel();
+    let watch = fixture.network().watch(Box::new(move |_| {
+        let watch = held.lock().map(|mut watch| watch.take()).unwrap_or_default();
+        if let Some(watch) = watch {
+            drop(watch);
+            sender.send(()).unwrap_or_default();
+        }
+    }));
+    let watch = must(watch);
+    own.lock().map(|mut place| *place = Some(watch)).unwrap_or_default();
+    let _ground = Ground::new(fixture);
+    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(()));
 }

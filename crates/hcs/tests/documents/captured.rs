@@ -2,9 +2,8 @@
 
 use hcs::document::{Document, Object};
 use hcs::documents::network::{
-    EndpointPolicy, HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
-    HostComputeQuery, ModifyEndpointSettingRequest, ModifyNamespaceSettingRequest,
-    ModifyNetworkSettingRequest, NetworkPolicy, SubnetPolicy,
+    HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork, HostComputeQuery,
+    ModifyEndpointSettingRequest, ModifyNamespaceSettingRequest, ModifyNetworkSettingRequest,
 };
 use hcs::documents::{
     ComputeSystem, ModifySettingRequest, ProcessModifyRequest, ProcessParameters, ServicePropertyQuery,
@@ -37,8 +36,11 @@ pub(crate) fn recorded(beginning: &str) -> Value {
     value
 }
 
+/// Reads a document through its type.
+type Reader = fn(&Value) -> Box<dyn Object>;
+
 /// The function in the name of a document, and how its document is read.
-const TYPES: &[(&str, fn(&Value) -> Box<dyn Object>)] = &[
+const TYPES: &[(&str, Reader)] = &[
     ("HcsCreateComputeSystem-vm", read::<ComputeSystem>),
     ("HcsCreateComputeSystem-container", read::<ComputeSystem>),
     ("HcsCreateComputeSystem-hosted", read::<ComputeSystem>),

@@ -78,7 +78,7 @@ impl Fixture for Libraries {
         match need {
             Need::Containers | Need::Processes | Need::Pause | Need::ProcessorGroups => true,
             // Version 1 has no call that crashes, that makes state files or that takes queries of schema 2.5.
-            Need::Crash | Need::Queries | Need::Machines => !self.is_v1(),
+            Need::Crash | Need::Queries | Need::Machines | Need::Hosted => !self.is_v1(),
             // They pass the suite once, with computecore.dll.
             Need::Network | Need::Storage | Need::Driver => !self.is_v1(),
         }
@@ -94,6 +94,10 @@ impl Fixture for Libraries {
 
     fn machine(&self) -> ComputeSystem {
         MemoryFixture::machine_document()
+    }
+
+    fn hosted(&self, host: &str) -> ComputeSystem {
+        MemoryFixture::hosted_document(host)
     }
 
     fn process(&self, program: Program<'_>) -> ProcessParameters {

@@ -5,7 +5,7 @@ use super::{
     LoadBalancerPortMappingFlags, NetworkFlags, NetworkPolicy, Protocol, SdnRoutePolicySetting, SubnetFlags,
     SubnetPolicy,
 };
-use crate::document::{Guid, documents, enumerations};
+use crate::document::{Document, Guid, IntoField, SchemaVersion, documents, enumerations};
 use crate::documents::Version;
 use serde_json::Value;
 
@@ -291,5 +291,69 @@ enumerations! {
     NamespaceResourceType {
         Container = "Container";
         Endpoint = "Endpoint";
+    }
+}
+
+impl HostComputeNetwork {
+    /// A network.
+    #[must_use]
+    pub fn of(name: &str, kind: NetworkMode) -> Self {
+        Self::new().schema_version(SchemaVersion::V2_0).name(name).kind(kind)
+    }
+}
+
+impl HostComputeEndpoint {
+    /// An endpoint on a network.
+    #[must_use]
+    pub fn on(network: Guid, name: &str) -> Self {
+        Self::new().schema_version(SchemaVersion::V2_0).host_compute_network(network).name(name)
+    }
+}
+
+impl HostComputeNamespace {
+    /// A namespace.
+    #[must_use]
+    pub fn of(kind: NamespaceType) -> Self {
+        Self::new().schema_version(SchemaVersion::V2_0).kind(kind)
+    }
+
+    /// The ids of the endpoints in it.
+    pub fn endpoints(&self) -> Vec<String> {
+        let resources = self.resources.iter().flatten();
+        let endpoints = resources.filter(|resource| resource.kind == Some(NamespaceResourceType::Endpoint));
+        let data = endpoints.filter_map(|resource| resource.data.clone());
+        data.filter_map(|data| NamespaceResourceEndpoint::from_value(data).ok()?.upper_or_mixed()).collect()
+    }
+}
+
+impl NamespaceResourceEndpoint {
+    /// The id, in whichever field.
+    fn upper_or_mixed(self) -> Option<String> {
+        self.upper_case_id.or(self.id)
+    }
+}
+
+impl HostComputeLoadBalancer {
+    /// A load balancer over endpoints.
+    #[must_use]
+    pub fn over(endpoints: impl IntoField<Vec<String>>) -> Self {
+        Self::new().schema_version(SchemaVersion::V2_0).host_compute_endpoints(endpoints)
+    }
+}
+
+impl Ipam {
+    /// One subnet with fixed addresses, and the gateway of its default route.
+    #[must_use]
+    pub fn fixed(prefix: &str, gateway: &str) -> Self {
+        let route = Route::new().next_hop(gateway).destination_prefix("0.0.0.0/0");
+        Self::new().kind(IpamType::Static).subnets([Subnet::new().ip_address_prefix(prefix).routes([route])])
+    }
+}
+
+impl MacPool {
+    /// One range.
+    #[must_use]
+    pub fn range(start: &str, end: &str) -> Self {
+        Self::new().ranges([MacRange::new().start_mac_address(start).end_mac_address(end)])
     }
 }

@@ -1,8 +1,9 @@
 //! The in-memory implementations, as the suite gets at them.
 
 use super::{Memory, MemoryDriver, MemoryNetwork, MemoryStorage};
+use crate::document::SchemaVersion;
 use crate::documents::{
-    ComputeSystem, Container, GuestOs, ProcessParameters, Topology, Version, VirtualMachine,
+    ComputeSystem, Container, GuestOs, HostedSystem, ProcessParameters, Topology, VirtualMachine,
     VirtualMachineMemory,
 };
 use crate::network::ComputeNetwork;
@@ -34,18 +35,20 @@ impl MemoryFixture {
     /// A document of schema 2.1 for a container.
     pub fn container_document() -> ComputeSystem {
         let container = Container::new().guest_os(GuestOs::new().host_name("suite"));
-        Self::document().container(container)
+        ComputeSystem::of_container(SchemaVersion::V2_1, container).owner("suite")
     }
 
     /// A document of schema 2.1 for a virtual machine.
     pub fn machine_document() -> ComputeSystem {
         let memory = VirtualMachineMemory::new().size_in_mb(256_u64);
         let machine = VirtualMachine::new().compute_topology(Topology::new().memory(memory));
-        Self::document().virtual_machine(machine)
+        ComputeSystem::of_virtual_machine(SchemaVersion::V2_1, machine).owner("suite")
     }
 
-    fn document() -> ComputeSystem {
-        ComputeSystem::new().owner("suite").schema_version(Version::new().major(2_u32).minor(1_u32))
+    /// A document of schema 2.1 for a container in a virtual machine.
+    pub fn hosted_document(host: &str) -> ComputeSystem {
+        let system = HostedSystem::of_container(SchemaVersion::V2_1, Container::new());
+        ComputeSystem::hosted_in(host, SchemaVersion::V2_1, system).owner("suite")
     }
 
     /// The words that the in-memory service understands as command line.
@@ -56,7 +59,7 @@ impl MemoryFixture {
             Program::Copies => "cat".to_owned(),
             Program::Says(text) => format!("say {text}"),
             Program::Complains(text) => format!("complain {text}"),
-            Program::Missing => "no-such-program".to_owned(),
+            Program::Missing => "missing".to_owned(),
         })
     }
 }
@@ -76,6 +79,10 @@ impl Fixture for MemoryFixture {
 
     fn machine(&self) -> ComputeSystem {
         Self::machine_document()
+    }
+
+    fn hosted(&self, host: &str) -> ComputeSystem {
+        Self::hosted_document(host)
     }
 
     fn process(&self, program: Program<'_>) -> ProcessParameters {

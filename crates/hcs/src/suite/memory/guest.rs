@@ -58,6 +58,14 @@ impl Guest {
         &self.id
     }
 
+    /// The id of the virtual machine that it is in, if it is in one.
+    pub(super) fn hosting_system(&self) -> Option<&str> {
+        match &self.configuration {
+            Configuration::V2(document) => document.hosting_system_id.as_deref(),
+            Configuration::V1(_) => None,
+        }
+    }
+
     fn life(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,8 +137,12 @@ impl Guest {
         let waiting = std::mem::take(&mut life.waiting);
         let handles = life.handles.clone();
         drop(life);
-        if let Some(host) = self.host.upgrade() {
+        let hosted = self.host.upgrade().map(|host| {
             host.remove(self);
+            host.hosted_in(&self.id)
+        });
+        for guest in hosted.unwrap_or_default() {
+            guest.end(NotificationType::UnexpectedExit, HResult::HCS_E_CONNECTION_CLOSED);
         }
         for task in tasks.values() {
             task.end(HResult::E_ABORT.code());

@@ -78,6 +78,12 @@ impl Host {
         }
     }
 
+    /// The systems in a virtual machine.
+    pub(super) fn hosted_in(&self, id: &str) -> Vec<Arc<Guest>> {
+        let systems = self.systems();
+        systems.values().filter(|guest| guest.hosting_system() == Some(id)).cloned().collect()
+    }
+
     /// Windows numbers processes in fours.
     pub(super) fn next_process(&self) -> u32 {
         (self.last_process.fetch_add(1, Ordering::Relaxed) + 1) * 4

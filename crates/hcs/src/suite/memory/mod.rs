@@ -18,8 +18,8 @@ pub use work::Held;
 
 use crate::document::{Document, SchemaVersion};
 use crate::documents::{
-    ComputeSystem, CrashReport, ModificationRequest, Properties, ResultError, ServiceProperties,
-    ServicePropertyQuery, SystemQuery, SystemType, VmProcessorRequirements,
+    CrashReport, ModificationRequest, Properties, ResultError, ServiceProperties, ServicePropertyQuery,
+    SystemQuery, SystemType, VmProcessorRequirements,
 };
 use crate::error::{Error, Result};
 use crate::hresult::HResult;
@@ -150,7 +150,8 @@ fn create_new(file: &Path) -> Result<()> {
     created.map(drop).map_err(|cause| Error::io(format!("make {}", file.display()), cause))
 }
 
-/// A document makes sense if it is one system of a schema that is known.
+/// A document makes sense if it is one system of a schema that is known. Clients write 2.1 and use what came later, as
+/// far as the host has it.
 fn check(configuration: &Configuration) -> std::result::Result<(), HResult> {
     let document = match configuration {
         Configuration::V2(document) => document,
@@ -161,18 +162,8 @@ fn check(configuration: &Configuration) -> std::result::Result<(), HResult> {
     if version.major != 2 || !SCHEMAS.contains(&version) {
         return Err(HResult::HCS_E_INVALID_JSON);
     }
-    document.check(version).map_err(|_| HResult::HCS_E_INVALID_JSON)?;
-    match kinds(document) {
-        1 => Ok(()),
-        _ => Err(HResult::HCS_E_INVALID_JSON),
-    }
-}
-
-/// How many of the three kinds of systems a document describes.
-fn kinds(document: &ComputeSystem) -> usize {
-    let kinds =
-        [document.container.is_some(), document.virtual_machine.is_some(), document.hosted_system.is_some()];
-    kinds.into_iter().filter(|kind| *kind).count()
+    document.check(SchemaVersion::V2_5).map_err(|_| HResult::HCS_E_INVALID_JSON)?;
+    document.what().map(drop).map_err(|_| HResult::HCS_E_INVALID_JSON)
 }
 
 /// An absent list admits all.

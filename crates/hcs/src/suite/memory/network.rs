@@ -2,6 +2,7 @@
 
 use super::host::new_guid;
 use super::policies::{self, Prefix};
+use super::work::deliver;
 use crate::document::{Document, Guid};
 use crate::documents::network::{
     EndpointPolicy, EndpointResourceType, HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace,
@@ -12,6 +13,7 @@ use crate::documents::network::{
     Response,
 };
 use crate::error::{Error, Result};
+use crate::event::{Callbacks, EventOptions};
 use crate::hresult::HResult;
 use crate::network::{
     ComputeNetwork, NetworkCallback, NetworkEvent, NetworkEventKind, NetworkObject, Objects, Watch,
@@ -20,7 +22,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
 
 type Refused<T> = std::result::Result<T, HResult>;
 /// By the bytes of the id: a GUID is the same in every spelling.
@@ -35,7 +36,7 @@ pub struct MemoryNetwork {
 #[derive(Default)]
 struct Shared {
     store: Mutex<Store>,
-    watchers: Mutex<Vec<Weak<Watcher>>>,
+    watchers: Mutex<Vec<Weak<Callbacks<NetworkEvent>>>>,
 }
 
 #[derive(Default)]
@@ -76,11 +77,16 @@ impl MemoryNetwork {
     fn tell(&self, kind: NetworkEventKind, id: &Guid) {
         let data = NotificationBase::new().id(id.clone()).to_json();
         let event = NetworkEvent { kind, code: HResult::S_OK, data: Some(data) };
-        let mut watchers = self.shared.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watchers = self.watchers();
         watchers.retain(|watcher| watcher.strong_count() > 0);
         for watcher in watchers.iter().filter_map(Weak::upgrade) {
-            watcher.tell(event.clone());
+            watcher.send(event.clone());
+            deliver(watcher);
         }
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, Vec<Weak<Callbacks<NetworkEvent>>>> {
+        self.shared.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,35 +112,20 @@ impl ComputeNetwork for MemoryNetwork {
     }
 
     fn watch(&self, callback: NetworkCallback) -> Result<Box<dyn Watch>> {
-        let watcher = Arc::new(Watcher { callback: Mutex::new(Some(callback)) });
-        let mut watchers = self.shared.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        watchers.push(Arc::downgrade(&watcher));
+        let watcher = Arc::new(Callbacks::new());
+        watcher.set(EventOptions::default(), callback)?;
+        self.watchers().push(Arc::downgrade(&watcher));
         Ok(Box::new(Watching(watcher)))
     }
 }
 
-struct Watcher {
-    /// Locked while it is called, so that an end of the registration waits for it.
-    callback: Mutex<Option<NetworkCallback>>,
-}
-
-struct Watching(Arc<Watcher>);
+struct Watching(Arc<Callbacks<NetworkEvent>>);
 
 impl Watch for Watching {}
 
-impl Watcher {
-    fn tell(self: Arc<Self>, event: NetworkEvent) {
-        thread::spawn(move || {
-            if let Some(callback) = &*self.callback.lock().unwrap_or_else(PoisonError::into_inner) {
-                callback(&event);
-            }
-        });
-    }
-}
-
 impl Drop for Watching {
     fn drop(&mut self) {
-        *self.0.callback.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.close();
     }
 }
 

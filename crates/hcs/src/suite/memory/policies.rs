@@ -179,3 +179,44 @@ pub(super) fn frontends(balancer: &HostComputeLoadBalancer) -> Vec<Frontend> {
     }
     frontends
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(text: &str) -> Prefix {
+        Prefix::parse(text).unwrap_or_else(|| panic!("{text} is a prefix"))
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn a_prefix_knows_its_addresses() {
+        let v4 = prefix("192.168.100.9/24");
+        assert!(v4.contains(address("192.168.100.255")) && !v4.contains(address("192.168.101.0")));
+        assert!(v4.is_reserved(address("192.168.100.0")) && v4.is_reserved(address("192.168.100.255")));
+        assert_eq!(v4.free(&[address("192.168.100.1")]), Some(address("192.168.100.2")));
+        let v6 = prefix("fd00::/64");
+        assert!(v6.contains(address("fd00::5")) && !v6.contains(address("fd01::5")));
+        assert!(!v6.contains(address("192.168.100.1")), "the families do not mix");
+        assert_eq!(v6.free(&[]), Some(address("fd00::1")));
+        assert!(prefix("::/0").contains(address("fd00::5")));
+        assert_eq!(prefix("10.0.0.4/32").free(&[]), None);
+        assert_eq!(prefix("10.0.0.4/30").free(&[address("10.0.0.5"), address("10.0.0.6")]), None);
+    }
+
+    #[test]
+    fn what_is_no_prefix_is_refused() {
+        for text in ["10.0.0.0", "10.0.0.0/33", "fd00::/129", "/24", "10.0.0.0/", "ten/8", "10.0.0.0/-1"] {
+            assert!(Prefix::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn mac_addresses_are_written_as_they_are_read() {
+        assert_eq!(parse_mac("00-15-5D-52-C0-00").map(write_mac).as_deref(), Some("00-15-5D-52-C0-00"));
+        assert_eq!((parse_mac("00-15-5D"), parse_mac("00-15-5D-52-C0-0G")), (None, None));
+    }
+}

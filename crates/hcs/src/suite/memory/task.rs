@@ -21,7 +21,7 @@ use std::thread;
 const CONTROL_C_EXIT: u32 = 0xC000_013A;
 
 /// What a process does, by the first word of its command line: `exit 3`, `sleep`, `cat`, `say hello`,
-/// `complain hello`. A command line that is not there is another way of saying `sleep`.
+/// `complain hello`. Whatever else is run sleeps, only `missing` is not there.
 enum Program {
     Exit(u32),
     Sleep,
@@ -49,7 +49,7 @@ pub(super) struct Task {
 struct Life {
     exit: Option<u32>,
     stdio: Stdio,
-    console: Option<ConsoleSize>,
+    console: ConsoleSize,
     handles: Vec<Arc<Callbacks>>,
     waiting: Vec<Promise<ProcessStatus>>,
     /// What the thread needs, until it runs.
@@ -94,7 +94,7 @@ impl Task {
         let life = Life {
             exit: None,
             stdio,
-            console: console.then(|| size.unwrap_or_default()),
+            console: size.unwrap_or_default(),
             handles: Vec::new(),
             waiting: Vec::new(),
             ready: Some(ready),
@@ -187,12 +187,8 @@ impl Task {
         let invalid = || self.error("modify", HResult::HCS_E_INVALID_JSON);
         match &request.operation {
             Some(ModifyOperation::ConsoleSize) => {
-                let size = request.console_size.clone().ok_or_else(invalid)?;
-                let mut life = self.life();
-                match &mut life.console {
-                    Some(console) => *console = size,
-                    None => return Err(self.error("modify", HResult::HCS_E_INVALID_STATE)),
-                }
+                // Clients resize processes without a console too.
+                self.life().console = request.console_size.clone().ok_or_else(invalid)?;
                 Ok(())
             }
             Some(ModifyOperation::CloseHandle) => {
@@ -279,11 +275,11 @@ fn parse(line: &str) -> Option<Program> {
     let (word, rest) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
     match word {
         "exit" => rest.parse().ok().map(Program::Exit),
-        "sleep" => Some(Program::Sleep),
+        "missing" => None,
         "cat" => Some(Program::Cat),
         "say" => Some(Program::Say(rest.to_owned())),
         "complain" => Some(Program::Complain(rest.to_owned())),
-        _ => None,
+        _ => Some(Program::Sleep),
     }
 }
 

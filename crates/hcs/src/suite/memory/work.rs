@@ -85,7 +85,7 @@ pub(super) fn settle<T: Send + 'static>(promise: Promise<T>, result: Result<T>) 
 }
 
 /// Tells a handle's callback what waits for it, on a thread of its own.
-pub(super) fn deliver(callbacks: Arc<Callbacks>) {
+pub(super) fn deliver<E: Send + 'static>(callbacks: Arc<Callbacks<E>>) {
     thread::spawn(move || callbacks.deliver());
 }
 

@@ -1,6 +1,13 @@
-//! The in-memory implementations pass the suite, one line for each case.
+//! The in-memory implementations pass the suite, one line for each case, and take what Microsoft's clients sent.
 
-#![expect(clippy::print_stderr, reason = "a test program: what it cannot begin with is said")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test program: what it did not expect is a failure"
+)]
+
+mod held;
+mod recorded;
 
 use hcs::suite::memory::MemoryFixture;
 use libtest_mimic::{Arguments, Trial};
@@ -25,6 +32,18 @@ fn main() -> ExitCode {
                 Ok(())
             })
         })
+        .chain(held::CASES.iter().map(|(name, run)| {
+            Trial::test(format!("held: {name}"), move || {
+                run();
+                Ok(())
+            })
+        }))
+        .chain(recorded::scenarios().into_iter().map(|scenario| {
+            Trial::test(format!("recorded: {scenario}"), move || {
+                recorded::replay(&scenario);
+                Ok(())
+            })
+        }))
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
