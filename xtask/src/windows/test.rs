@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::{Server, TARGET};
 use crate::project::cargo;
+use crate::steps;
 use crate::tally::Tally;
 use crate::verbs::setup;
 
@@ -54,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let passed = test(arguments, &mut tally)?;
     if arguments.filter.is_none() {
         examples()?;
+        shared_object()?;
     }
     eprintln!("\nunder Wine: {} passed, {} failed", tally.passed, tally.failed);
     ensure!(passed, "tests failed under Wine");
@@ -145,6 +147,30 @@ fn examples() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The same library for Linux, by a C program that is linked with it.
+fn shared_object() -> Result<()> {
+    let target = tempfile::tempdir().context("make a folder for the program")?;
+    let (shared, program) = (crate::project::root().join("target/shared"), target.path().join("linked"));
+    let shared = std::env::var_os("CARGO_TARGET_DIR").map_or(shared, |folder| PathBuf::from(folder).join("shared"));
+    let mut build = cargo("build");
+    build.args(["--quiet", "--package", "computecore", "--features", "memory", "--target-dir"]).arg(&shared);
+    // A program of ours is static, a library for others' cannot be.
+    build.env("RUSTFLAGS", "-C target-feature=-crt-static").args(["--config", "profile.dev.opt-level=0"]);
+    steps::run(&mut build)?;
+    let libraries = find(&shared, "libcomputecore.so").context("cargo built no libcomputecore.so")?;
+    let source = crate::project::root().join("crates/hcs-abi/computecore/tests/linked.c");
+    let mut link = Command::new("cc");
+    link.args(["-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(source).arg("-L").arg(&libraries);
+    steps::run(link.arg("-lcomputecore").arg(format!("-Wl,-rpath,{}", libraries.display())))?;
+    steps::run(&mut Command::new(program)).context("the C program that is linked with libcomputecore.so")
+}
+
+/// The folder of a built file: `debug`, or that of a target.
+fn find(built: &std::path::Path, name: &str) -> Option<PathBuf> {
+    let targets = std::fs::read_dir(built).ok()?.flatten().map(|entry| entry.path().join("debug"));
+    targets.chain([built.join("debug")]).find(|folder| folder.join(name).is_file())
 }
 
 /// The linter, on everything that is for Windows.

@@ -38,11 +38,14 @@ fn stamp(prefix: &Path) -> PathBuf {
     prefix.join("cofferdam-recipe")
 }
 
-/// What the prefix is made of: Wine's version, and the library.
+/// The Windows that the prefix says it is: one that has the Host Compute Service. Wine's default is Windows 7.
+const WINDOWS: &str = "win10";
+
+/// What the prefix is made of: Wine's version, the Windows that it plays, and the library.
 fn recipe() -> String {
     let asked = wine(&prefix()).arg("--version").output();
     let version = asked.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    format!("{}\n{BCRYPTPRIMITIVES}", version.unwrap_or_default())
+    format!("{} as {WINDOWS}\n{BCRYPTPRIMITIVES}", version.unwrap_or_default())
 }
 
 /// Makes the prefix.
@@ -57,11 +60,12 @@ pub(super) fn install() -> Result<()> {
     eprintln!("making a Wine prefix in {} (once, about 20 s)", prefix.display());
     let log = folder().join("prefix.log");
     let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
-    let mut boot = wine(&unfinished);
-    boot.args(["wineboot", "--init"])
-        .stdout(output.try_clone().context("share the log between stdout and stderr")?)
-        .stderr(output);
-    steps::run(&mut boot).with_context(|| format!("see {}", log.display()))?;
+    for arguments in [["wineboot", "--init"].as_slice(), &["winecfg", "/v", WINDOWS]] {
+        let share = || output.try_clone().context("share the log between stdout and stderr");
+        let mut step = wine(&unfinished);
+        step.args(arguments).stdout(share()?).stderr(share()?);
+        steps::run(&mut step).with_context(|| format!("see {}", log.display()))?;
+    }
     // The registry is written when the server ends.
     steps::run(wineserver(&unfinished).arg("--wait"))?;
     add_bcryptprimitives(&unfinished)?;

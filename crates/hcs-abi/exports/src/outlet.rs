@@ -11,9 +11,11 @@ use crate::counters;
 use hcs::HResult;
 use hcs::abi::HCS_NOTIFICATION_CALLBACK;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 thread_local! {
     static INSIDE: Cell<u32> = const { Cell::new(0) };
@@ -40,11 +42,68 @@ pub(crate) fn call_out(call: impl FnOnce() + Send + 'static) {
     counters::count_callback();
     if INSIDE.get() > 0 {
         // Its order among others is that of the threads; nothing else was told about it yet.
-        thread::spawn(call);
+        elsewhere(Box::new(call));
     } else if cfg!(windows) {
         call();
     } else {
         let _ = thread::spawn(call).join();
+    }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that call back, kept for a while, because they cost more than most calls do.
+struct Pool {
+    state: Mutex<Jobs>,
+    changed: Condvar,
+}
+
+struct Jobs {
+    waiting: VecDeque<Job>,
+    idle: usize,
+}
+
+static POOL: Pool = Pool { state: Mutex::new(Jobs { waiting: VecDeque::new(), idle: 0 }), changed: Condvar::new() };
+
+/// Runs a call on another thread, which waits for none before it: a callback may wait for what another one tells.
+fn elsewhere(job: Job) {
+    if !cfg!(windows) {
+        thread::spawn(job);
+        return;
+    }
+    let mut jobs = POOL.jobs();
+    jobs.waiting.push_back(job);
+    if jobs.idle >= jobs.waiting.len() {
+        POOL.changed.notify_one();
+    } else {
+        drop(jobs);
+        thread::spawn(|| POOL.work());
+    }
+}
+
+impl Pool {
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let mut jobs = self.jobs();
+        loop {
+            while let Some(job) = jobs.waiting.pop_front() {
+                drop(jobs);
+                job();
+                jobs = self.jobs();
+            }
+            jobs.idle += 1;
+            let (woken, waited) =
+                self.changed.wait_timeout(jobs, PATIENCE).unwrap_or_else(PoisonError::into_inner);
+            jobs = woken;
+            jobs.idle -= 1;
+            if waited.timed_out() && jobs.waiting.is_empty() {
+                return;
+            }
+        }
     }
 }
 

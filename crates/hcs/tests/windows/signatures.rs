@@ -115,7 +115,7 @@ fn signatures() {
             compared += 1;
         }
     }
-    assert_eq!(compared, 52 + 12 + 43, "as many as the metadata has");
+    assert_eq!(compared, 54 + 12 + 43, "as many as the metadata has");
     structures();
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Version 1 is made of the same traits: a call is accepted as pending, and a notification tells the end of its
 //! operation. What is never pending there is waited for.
+
+// UNSAFETY: documents go where pointers say.
+#![expect(unsafe_code, reason = "the interface is C's")]
 #![expect(non_snake_case, reason = "the names are Microsoft's")]
 
 mod layers;
@@ -46,7 +49,6 @@ use hcs::{HResult, Result};
 ///
 /// # Safety
 /// Null, or a place for a pointer.
-#[expect(unsafe_code, reason = "the document goes where a pointer says")]
 unsafe fn answer(place: *mut PWSTR, result: Result<HResult>) -> HRESULT {
     match result {
         Ok(code) => {

@@ -3,7 +3,7 @@
 
 #![cfg(windows)]
 // UNSAFETY: it is a library with a C interface.
-#![expect(unsafe_code, non_snake_case, missing_docs, reason = "the interface is C's, and so are its names")]
+#![expect(unsafe_code, missing_docs, reason = "the interface is C's, and so are its names")]
 #![expect(clippy::missing_safety_doc, reason = "its only caller is a test")]
 
 use hcs::HResult;
