@@ -153,7 +153,8 @@ fn examples() -> Result<()> {
 fn shared_object() -> Result<()> {
     let target = tempfile::tempdir().context("make a folder for the program")?;
     let (shared, program) = (crate::project::root().join("target/shared"), target.path().join("linked"));
-    let shared = std::env::var_os("CARGO_TARGET_DIR").map_or(shared, |folder| PathBuf::from(folder).join("shared"));
+    let shared =
+        std::env::var_os("CARGO_TARGET_DIR").map_or(shared, |folder| PathBuf::from(folder).join("shared"));
     let mut build = cargo("build");
     build.args(["--quiet", "--package", "computecore", "--features", "memory", "--target-dir"]).arg(&shared);
     // A program of ours is static, a library for others' cannot be.

@@ -29,6 +29,47 @@ pub struct Counters {
     pub registrations: u64,
     /// Open handles of networks, endpoints and the like.
     pub objects: u64,
+    /// Blocks of memory that Rust has allocated in the library and not freed.
+    pub blocks: u64,
+}
+
+/// The system's allocator, counted.
+#[cfg(feature = "memory")]
+mod counted {
+    use std::alloc::{GlobalAlloc, Layout, System};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    struct Counted;
+
+    pub(super) static BLOCKS: AtomicU64 = AtomicU64::new(0);
+
+    #[global_allocator]
+    static ALLOCATOR: Counted = Counted;
+
+    // SAFETY: the system's allocator does what is asked.
+    unsafe impl GlobalAlloc for Counted {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            BLOCKS.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: the caller's promise.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            BLOCKS.fetch_sub(1, Ordering::Relaxed);
+            // SAFETY: the caller's promise.
+            unsafe { System.dealloc(block, layout) }
+        }
+    }
+}
+
+#[cfg(feature = "memory")]
+fn blocks() -> u64 {
+    counted::BLOCKS.load(Ordering::Relaxed)
+}
+
+#[cfg(not(feature = "memory"))]
+fn blocks() -> u64 {
+    0
 }
 
 pub(crate) fn count_call() {
@@ -55,6 +96,7 @@ pub fn read() -> Counters {
         operations: open(crate::computecore::open_operations()),
         registrations: open(crate::vmcompute::registrations() + crate::computenetwork::registrations()),
         objects: open(crate::computenetwork::open_objects()),
+        blocks: blocks(),
     }
 }
 

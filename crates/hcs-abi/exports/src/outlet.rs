@@ -63,7 +63,8 @@ struct Jobs {
     idle: usize,
 }
 
-static POOL: Pool = Pool { state: Mutex::new(Jobs { waiting: VecDeque::new(), idle: 0 }), changed: Condvar::new() };
+static POOL: Pool =
+    Pool { state: Mutex::new(Jobs { waiting: VecDeque::new(), idle: 0 }), changed: Condvar::new() };
 
 /// Runs a call on another thread, which waits for none before it: a callback may wait for what another one tells.
 fn elsewhere(job: Job) {

@@ -26,6 +26,9 @@ mod text;
 pub mod vmcompute;
 
 pub use library::{Place, Unavailable, host_build};
+#[cfg(feature = "suite")]
+#[doc(hidden)]
+pub use text::texts_freed;
 
 use crate::service::ComputeService;
 

@@ -95,6 +95,16 @@ impl Allocator for Task {
     }
 }
 
+/// How many texts of the libraries were given back: for tests, which compare it with how many were given.
+#[cfg(feature = "suite")]
+static FREED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+/// How many texts of the libraries were given back so far.
+#[cfg(feature = "suite")]
+pub fn texts_freed() -> u64 {
+    FREED.load(std::sync::atomic::Ordering::Relaxed)
+}
+
 /// Text that a library returns through a pointer that it is given; freed with this.
 pub(super) struct Returned<A: Allocator> {
     text: PWSTR,
@@ -129,6 +139,8 @@ impl<A: Allocator> Returned<A> {
 impl<A: Allocator> Drop for Returned<A> {
     fn drop(&mut self) {
         if !self.text.is_null() {
+            #[cfg(feature = "suite")]
+            FREED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             // SAFETY: the library allocated it for its caller, with this allocator; nothing else holds it.
             unsafe { A::free(self.text) };
         }

@@ -29,6 +29,7 @@ pub(crate) struct Counters {
     pub(crate) operations: u64,
     pub(crate) registrations: u64,
     pub(crate) objects: u64,
+    pub(crate) blocks: u64,
 }
 
 /// The counters of a library.

@@ -1,6 +1,6 @@
 //! Nothing stays behind: in a process of its own, lives are lived again and again through every library, and then what
-//! is open and allocated is counted: handles of the process, handles and callbacks of the libraries, blocks of the
-//! heap that Rust, `LocalAlloc` and `CoTaskMemAlloc` share on Windows.
+//! is open and allocated is counted: handles of the process; handles, callbacks and blocks of memory of the libraries;
+//! blocks of this program; texts that the libraries gave, and those that were given back.
 
 // UNSAFETY: Windows is asked for its counts.
 #![expect(unsafe_code, reason = "Windows has a C interface")]
@@ -17,11 +17,9 @@ use hcs::suite::Program;
 use hcs::suite::memory::MemoryFixture;
 use hcs::windows::computenetwork::ComputeNetwork;
 use hcs::windows::vmcompute::VmCompute;
-use std::mem::MaybeUninit;
-use windows_sys::Win32::System::Memory::{
-    GetProcessHeap, HeapLock, HeapUnlock, HeapWalk, PROCESS_HEAP_ENTRY,
-};
-use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetProcessHandleCount};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicU64, Ordering};
+use windows_sys::Wdk::System::SystemInformation::NtQuerySystemInformation;
 
 pub(crate) const TESTS: &[(&str, fn())] = &[("a hundred lives leave nothing behind", nothing_left)];
 
@@ -39,6 +37,30 @@ fn nothing_left() {
     println!("{said}");
 }
 
+/// What is counted.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    handles: usize,
+    blocks: u64,
+    blocks_of_libraries: u64,
+    texts_given: u64,
+    texts_freed: u64,
+}
+
+impl Count {
+    fn now() -> Self {
+        settle();
+        let libraries = LIBRARIES.map(counters::read);
+        Self {
+            handles: handles(),
+            blocks: BLOCKS.load(Ordering::Relaxed),
+            blocks_of_libraries: libraries.iter().map(|library| library.blocks).sum(),
+            texts_given: libraries.iter().map(|library| library.texts).sum(),
+            texts_freed: hcs::windows::texts_freed(),
+        }
+    }
+}
+
 /// What the process of its own does.
 pub(crate) fn count() {
     let services: [Box<dyn ComputeService>; 2] =
@@ -47,19 +69,45 @@ pub(crate) fn count() {
     for _ in 0..WARM_UP {
         live(&services, &network);
     }
-    settle();
-    let (handles, blocks) = (handles(), blocks());
+    let before = Count::now();
     for _ in 0..LIVES {
         live(&services, &network);
     }
-    settle();
-    let (handles_after, blocks_after) = (self::handles(), self::blocks());
-    eprintln!(
-        "{LIVES} lives: handles {handles} -> {handles_after}, blocks of the heap {blocks} -> {blocks_after}"
-    );
+    let after = Count::now();
+    eprintln!("{LIVES} lives: {before:?} -> {after:?}");
     // One leak in each life would be a hundred.
-    assert!(handles_after < handles + 20, "handles of the process were left open");
-    assert!(blocks_after < blocks + 50, "blocks of the heap were left behind");
+    assert!(before.handles > 0, "the host does not tell its handles");
+    assert!(after.handles < before.handles + 20, "handles of the process were left open");
+    assert!(after.blocks < before.blocks + 50, "blocks were left behind");
+    assert!(
+        after.blocks_of_libraries < before.blocks_of_libraries + 50,
+        "blocks were left behind in a library"
+    );
+    assert!(after.texts_given > before.texts_given + LIVES as u64);
+    assert_eq!(after.texts_given, after.texts_freed, "each text is given back, once");
+}
+
+/// The system's allocator, counted.
+struct Counted;
+
+static BLOCKS: AtomicU64 = AtomicU64::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
+
+// SAFETY: the system's allocator does what is asked.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        BLOCKS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        BLOCKS.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
 }
 
 /// Waits until the libraries have nothing open.
@@ -112,28 +160,28 @@ fn live(services: &[Box<dyn ComputeService>], network: &ComputeNetwork) {
     drop(watch);
 }
 
-fn handles() -> u32 {
-    let mut count = 0;
-    // SAFETY: the handle is the process's own, the place one for a number.
-    unsafe { GetProcessHandleCount(GetCurrentProcess(), &raw mut count) };
-    count
-}
-
-/// How many blocks of the process's heap are in use.
-fn blocks() -> usize {
-    const BUSY: u16 = 4;
-    let mut count = 0;
-    let mut entry = MaybeUninit::<PROCESS_HEAP_ENTRY>::zeroed();
-    // SAFETY: the heap is locked while it is walked; the entry begins as zeroes, as the walk wants it.
-    unsafe {
-        let heap = GetProcessHeap();
-        HeapLock(heap);
-        while HeapWalk(heap, entry.as_mut_ptr()) != 0 {
-            if entry.assume_init_ref().wFlags & BUSY != 0 {
-                count += 1;
-            }
-        }
-        HeapUnlock(heap);
+/// The open handles of this process: of the system's table, since Wine before version 9 answers 0 to
+/// `GetProcessHandleCount`.
+fn handles() -> usize {
+    #[repr(C)]
+    struct Entry {
+        process: u16,
+        rest: [u16; 3],
+        object: usize,
+        access: u32,
     }
-    count
+    const SYSTEM_HANDLE_INFORMATION: i32 = 16;
+    let mut table = vec![0_u64; 1 << 18];
+    let mut length = 0;
+    let size = u32::try_from(size_of_val(table.as_slice())).unwrap();
+    // SAFETY: the table has that many bytes, the last is a place for a number.
+    let status = unsafe {
+        NtQuerySystemInformation(SYSTEM_HANDLE_INFORMATION, table.as_mut_ptr().cast(), size, &raw mut length)
+    };
+    assert_eq!(status, 0, "the system's handles are told");
+    let count = usize::try_from(table[0] & 0xFFFF_FFFF).unwrap();
+    // SAFETY: that many entries follow the number, which the pointers in them align to eight bytes.
+    let entries = unsafe { std::slice::from_raw_parts(table.as_ptr().add(1).cast::<Entry>(), count) };
+    let me = std::process::id() & 0xFFFF;
+    entries.iter().filter(|entry| u32::from(entry.process) == me).count()
 }

@@ -7,7 +7,7 @@
 
 #![cfg_attr(
     windows,
-    expect(clippy::print_stderr, reason = "a test program: what it cannot begin with is said")
+    expect(clippy::print_stderr, clippy::unwrap_used, reason = "a test program: a panic is its verdict")
 )]
 
 #[cfg(windows)]
