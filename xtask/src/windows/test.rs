@@ -107,7 +107,7 @@ fn dynamic_libraries(message: &str) -> Vec<PathBuf> {
 fn test(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
     let mut cargo = cargo("test");
     cargo.args(["--target", TARGET, "--package", "hcs", "--features", FEATURES]);
-    cargo.args(["--test", "windows", "--examples", "--no-fail-fast", "--", "--color", "never"]);
+    cargo.args(["--test", "windows", "--", "--color", "never"]);
     cargo.args(&arguments.filter);
     let mut child = cargo.stdout(Stdio::piped()).spawn().context("run cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no stdout")?;

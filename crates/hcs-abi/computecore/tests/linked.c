@@ -3,11 +3,12 @@
  * and how the container ends. `cargo xtask test windows` builds and runs it.
  */
 
+#include <semaphore.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <uchar.h>
+#include <unistd.h>
 
 typedef int32_t HRESULT;
 typedef void *HANDLE;
@@ -57,9 +58,16 @@ static void print(const char16_t *text)
     putchar('\n');
 }
 
-static void heard(const struct event *event, const void *context)
+struct heard {
+    int32_t type;
+    sem_t said;
+};
+
+static void hear(const struct event *event, const void *context)
 {
-    *(volatile int *)context = event->type;
+    struct heard *heard = (struct heard *)context;
+    heard->type = event->type;
+    sem_post(&heard->said);
 }
 
 /* Waits for an operation's end and closes it. */
@@ -73,18 +81,19 @@ static void finish(HANDLE operation, const char *what)
 
 int main(void)
 {
-    static volatile int event;
+    static struct heard heard;
     char buffer[64];
     ssize_t read_bytes;
     char16_t *status = NULL;
     struct process_information information;
     HANDLE system, process, operation = HcsCreateOperation(NULL, NULL);
 
+    sem_init(&heard.said, 0, 0);
     must(HcsCreateComputeSystem(u"linked",
                                 u"{\"Owner\":\"c\",\"SchemaVersion\":{\"Major\":2,\"Minor\":1},\"Container\":{}}",
                                 operation, NULL, &system), "create");
     finish(operation, "create");
-    must(HcsSetComputeSystemCallback(system, 0, (const void *)&event, heard), "set the callback");
+    must(HcsSetComputeSystemCallback(system, 0, &heard, hear), "set the callback");
     operation = HcsCreateOperation(NULL, NULL);
     must(HcsStartComputeSystem(system, operation, NULL), "start");
     finish(operation, "start");
@@ -106,7 +115,9 @@ int main(void)
     must(HcsWaitForComputeSystemExit(system, MINUTE, &status), "wait for the exit");
     print(status);
     free(status);
+    /* It comes from a thread of the library. */
+    sem_wait(&heard.said);
     HcsCloseComputeSystem(system);
-    printf("heard of event %d\n", event);
-    return event == 1 ? 0 : 1;
+    printf("heard of event %d\n", heard.type);
+    return heard.type == 1 ? 0 : 1;
 }

@@ -93,7 +93,10 @@ impl<T: Exit> Board<T> {
                     self.cut_short(|waiting| waiting.id == id);
                 }
             }
-            Ok(Answer::Done(document)) => self.finish(|waiting| waiting.id == id, |_| Ok(document.clone())),
+            Ok(Answer::Done(document)) => {
+                self.calls().ended |= kind == OperationKind::Terminate;
+                self.finish(|waiting| waiting.id == id, |_| Ok(document.clone()));
+            }
             Err(error) => {
                 self.calls().waiting.retain(|waiting| waiting.id != id);
                 return Err(error);
