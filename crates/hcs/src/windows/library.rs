@@ -6,10 +6,10 @@
 
 use crate::error::Error;
 use crate::hresult::HResult;
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::windows::ffi::OsStrExt as _;
+use std::os::windows::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use windows_sys::Wdk::System::SystemServices::RtlGetVersion;
@@ -17,7 +17,7 @@ use windows_sys::Win32::Foundation::HMODULE;
 use windows_sys::Win32::System::LibraryLoader::{
     GetProcAddress, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, LOAD_LIBRARY_SEARCH_SYSTEM32, LoadLibraryExW,
 };
-use windows_sys::Win32::System::SystemInformation::OSVERSIONINFOW;
+use windows_sys::Win32::System::SystemInformation::{GetSystemDirectoryW, OSVERSIONINFOW};
 
 /// Where the libraries are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -97,7 +97,8 @@ impl Library {
         let build = host_build();
         let unavailable = |reason: String| Unavailable::Library { library: name, build, reason };
         let (path, flags) = match place {
-            Place::System32 => (PathBuf::from(name), LOAD_LIBRARY_SEARCH_SYSTEM32),
+            // With its folder: a bare name is answered with whatever of that name is loaded already.
+            Place::System32 => (system32().join(name), LOAD_LIBRARY_SEARCH_SYSTEM32),
             Place::Folder(folder) => {
                 let path =
                     std::path::absolute(folder.join(name)).map_err(|error| unavailable(error.to_string()))?;
@@ -122,6 +123,15 @@ impl Library {
     pub(super) fn lacks(&self, function: &'static str, since: u32) -> Unavailable {
         Unavailable::Function { library: self.name, function, build: self.build, since }
     }
+}
+
+/// The system's folder, which the environment cannot change.
+fn system32() -> PathBuf {
+    let mut path = vec![0_u16; 512];
+    let room = u32::try_from(path.len()).unwrap_or(0);
+    // SAFETY: there is room for that many units.
+    let length = unsafe { GetSystemDirectoryW(path.as_mut_ptr(), room) } as usize;
+    OsString::from_wide(path.get(..length).unwrap_or_default()).into()
 }
 
 fn terminated(path: &Path) -> Option<Vec<u16>> {

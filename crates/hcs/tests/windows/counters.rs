@@ -62,7 +62,10 @@ pub(crate) fn hold(hold: bool) {
 
 fn function(library: &str, name: &std::ffi::CStr) -> Option<unsafe extern "system" fn() -> isize> {
     let (path, flags) = match place() {
-        Place::System32 => (PathBuf::from(library), LOAD_LIBRARY_SEARCH_SYSTEM32),
+        Place::System32 => (
+            PathBuf::from(std::env::var_os("SystemRoot").unwrap_or_default()).join("system32").join(library),
+            LOAD_LIBRARY_SEARCH_SYSTEM32,
+        ),
         Place::Folder(folder) => (
             std::path::absolute(folder.join(library)).unwrap_or_default(),
             LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS,
