@@ -1,18 +1,18 @@
 //! What every document is made of: one table per object, and everything that follows from it.
 //!
 //! A document type is a struct of `Option`s that [`documents!`](crate::document) makes from a table of
-//! `"JsonName" rust_name: Type, since 2.1;`. The table stays reachable at run time ([`Document::TABLE`]), so one piece
-//! of code, not one per type, reads, writes, checks against a schema version and looks for what is left over:
-//! an object shows itself as a [`Node`], and each of these is one walk over nodes.
+//! `"JsonName" rust_name: Type, since 2.1;`. The table stays reachable at run time ([`Document::TABLE`]), so
+//! one piece of code, not one per type, reads, writes, checks against a schema version and looks for what is
+//! left over: an object shows itself as a [`Node`], and each of these is one walk over nodes.
 //!
 //! What a document promises:
 //! - The names are exactly those of JSON. A field that is absent is `None`, which differs from any default.
-//! - A field that the type does not know is kept in `unknown` and written back; so is an explicit `null` of a field
-//!   that it knows. Reading and writing is the identity on JSON values.
+//! - A field that the type does not know is kept in `unknown` and written back; so is an explicit `null` of a
+//!   field that it knows. Reading and writing is the identity on JSON values.
 //! - A value of an enumeration that the type does not know is kept as `Other`.
 //! - [`Document::check`] names the first field or value that a host's schema does not have yet.
 //!
-//! Fields are set with the method of the same name, which takes whatever [`IntoField`] turns into the field's type:
+//! A field is set with the method of its name, which takes whatever [`IntoField`] turns into its type:
 //! ```
 //! use hcs::documents::{ComputeSystem, Container, GuestOs};
 //! use hcs::document::{Document, SchemaVersion};
@@ -41,7 +41,7 @@ pub use schema::{SchemaVersion, Since};
 
 pub use number::Spelled;
 pub(crate) use number::{is_bits, read_number};
-pub(crate) use read::{fields_of, take};
+pub(crate) use read::{fields_of, read_boxed, take};
 pub(crate) use schema::{first, inner, since};
 pub(crate) use write::{debug, value_of};
 
@@ -244,8 +244,8 @@ pub trait Document: Object + Element + Default + Clone + PartialEq {
         write::value(self)
     }
 
-    /// Refuses a document that uses what a host of schema `host` does not have. Fields that no published schema names
-    /// pass: only the host knows.
+    /// Refuses a document that uses what a host of schema `host` does not have. Fields that no published
+    /// schema names pass: only the host knows.
     ///
     /// # Errors
     /// The first field or value that is too new, with its path.
@@ -330,7 +330,7 @@ macro_rules! documents {
                         since: $crate::document::inner(&[$(stringify!($field_since))?]),
                         shape: <$type as $crate::document::Element>::shape,
                     }),*],
-                    read: |value| Ok(Box::new(<Self as $crate::document::Document>::from_value(value)?)),
+                    read: $crate::document::read_boxed::<Self>,
                 };
             }
 
@@ -338,10 +338,12 @@ macro_rules! documents {
                 fn shape() -> $crate::document::Shape {
                     $crate::document::Shape::Object(<Self as $crate::document::Document>::TABLE)
                 }
+                #[inline(never)]
                 fn read(value: serde_json::Value) -> Result<Self, $crate::document::Mismatch> {
                     #[allow(unused_mut, reason = "an object without fields takes nothing")]
-                    let mut fields = $crate::document::fields_of(value)?;
-                    Ok(Self { $($field: $crate::document::take(&mut fields, $json)?,)* unknown: fields })
+                    let mut this = Self { unknown: $crate::document::fields_of(value)?, ..Self::default() };
+                    $($crate::document::take(&mut this.unknown, $json, &mut this.$field)?;)*
+                    Ok(this)
                 }
                 fn node(&self) -> $crate::document::Node<'_> {
                     $crate::document::Node::Object(self)
@@ -432,6 +434,7 @@ macro_rules! enumerations {
                 fn shape() -> $crate::document::Shape {
                     $crate::document::Shape::Word(Self::WORDS)
                 }
+                #[inline(never)]
                 fn read(value: serde_json::Value) -> Result<Self, $crate::document::Mismatch> {
                     let text = <String as $crate::document::Element>::read(value)?;
                     Ok(Self::from(text.as_str()))
@@ -445,12 +448,13 @@ macro_rules! enumerations {
     };
 }
 
-/// Makes numbers whose bits (`bits`) or values (`value`) have names. HCN takes such fields as numbers and as words.
+/// Makes numbers whose bits (`bits`) or values (`value`) have names. HCN takes them as numbers and as words.
 macro_rules! numbers {
     ($(
         $(#[$meta:meta])*
         $how:ident $name:ident $(since $since:tt)? {
-            $($(#[$value_meta:meta])* $constant:ident = $text:literal $number:literal $(, since $value_since:tt)?;)*
+            $($(#[$value_meta:meta])*
+            $constant:ident = $text:literal $number:literal $(, since $value_since:tt)?;)*
         }
     )*) => {
         /// The tables of this module's numbers.
@@ -463,7 +467,9 @@ macro_rules! numbers {
             impl $name {
                 $(
                     $(#[$value_meta])*
-                    #[doc = concat!("`", $text, "` = ", $number $(, $crate::document::since_text!($value_since))?)]
+                    #[doc = concat!(
+                        "`", $text, "` = ", $number $(, $crate::document::since_text!($value_since))?
+                    )]
                     pub const $constant: Self = Self($crate::document::Spelled::number($number));
                 )*
                 /// Names and schema versions of the values.

@@ -1,7 +1,7 @@
 //! The documents of HCS: schema 2.x and, in [`v1`], 1.0; those of HCN in [`network`].
 //!
-//! Names are those of the schema without their underscores (`Container_Memory` is [`ContainerMemory`]). Where Microsoft's
-//! clients use fields that no published schema has, the field says so.
+//! Names are those of the schema without their underscores (`Container_Memory` is [`ContainerMemory`]). Where
+//! Microsoft's clients use fields that no published schema has, the field says so.
 
 mod compute_system;
 mod container;

@@ -1,4 +1,4 @@
-//! Walks over a document: what is too new for a host, what the document needs, and what its types do not know.
+//! Walks over a document: what is too new for a host, what the document needs, what its types do not know.
 
 use super::{Node, Object, SchemaVersion, Since};
 use std::borrow::Cow;
@@ -60,7 +60,7 @@ pub(super) fn needs(object: &dyn Object) -> SchemaVersion {
     highest
 }
 
-/// The paths of what no table knows: fields, and values of enumerations are not among them.
+/// The paths of fields that no table knows. A null of a field that one knows is no such field.
 pub(super) fn leftovers(object: &dyn Object) -> Vec<String> {
     let mut paths = Vec::new();
     walk(object, &mut |what| {
@@ -82,7 +82,7 @@ enum Met<'a, 'b> {
     Unknown { path: &'b [Step<'a>] },
 }
 
-/// Calls `visit` for everything that has a version and everything unknown, outermost first, until it says to stop.
+/// Calls `visit` for all that has a version and all that is unknown, outermost first, until it says to stop.
 fn walk(object: &dyn Object, visit: &mut dyn FnMut(Met<'_, '_>) -> bool) {
     let mut path = Vec::new();
     walk_node(Node::Object(object), &mut path, visit);
@@ -127,7 +127,8 @@ fn walk_object<'a>(
             return false;
         }
     }
-    object.unknown().keys().all(|name| {
+    let known = |name: &str| table.fields.iter().any(|field| field.name == name);
+    object.unknown().iter().filter(|(name, value)| !(value.is_null() && known(name))).all(|(name, _)| {
         path.push(Step::Name(name.into()));
         let on = visit(Met::Unknown { path });
         path.pop();

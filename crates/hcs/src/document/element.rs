@@ -152,11 +152,13 @@ impl<T: Element> Element for Vec<T> {
     }
     fn read(value: Value) -> Result<Self, Mismatch> {
         match value {
-            Value::Array(elements) => elements
-                .into_iter()
-                .enumerate()
-                .map(|(index, element)| T::read(element).map_err(|error| error.at(index)))
-                .collect(),
+            Value::Array(elements) => {
+                let mut all = Self::with_capacity(elements.len());
+                for (index, element) in elements.into_iter().enumerate() {
+                    all.push(T::read(element).map_err(|error| error.at(index))?);
+                }
+                Ok(all)
+            }
             other => Err(Mismatch::new("an array", &other)),
         }
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-/// A GUID. Two are equal when their value is, in whatever spelling; the spelling that was read is written back.
+/// A GUID. Two are equal when their values are, in whatever spelling; it is written as it was read.
 #[derive(Clone)]
 pub struct Guid {
     bytes: [u8; 16],
@@ -39,7 +39,7 @@ impl Guid {
         Self::from_bytes(value.to_be_bytes())
     }
 
-    /// The GUID of the Hyper-V socket service of a vsock port: `<port as 8 hex digits>-facb-11e6-bd58-64006a7986d3`.
+    /// The Hyper-V socket service of a vsock port: `xxxxxxxx-facb-11e6-bd58-64006a7986d3`, the port in hex.
     #[must_use]
     pub const fn of_vsock_port(port: u32) -> Self {
         Self::from_u128(((port as u128) << 96) | 0xfacb_11e6_bd58_6400_6a79_86d3)

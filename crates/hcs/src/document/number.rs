@@ -1,4 +1,4 @@
-//! Numbers whose bits or values have names, as HCN has them: written as numbers, read as numbers and as words.
+//! Numbers whose bits or values have names, as HCN has them: written as they were read, number or word.
 
 use super::{Mismatch, Node, Since, Words};
 use serde_json::Value;

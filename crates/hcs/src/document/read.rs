@@ -1,6 +1,6 @@
 //! Reading: from a JSON value into the type that the table says, or an error that names the path.
 
-use super::Element;
+use super::{Document, Element, Object};
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -23,7 +23,10 @@ pub enum DocumentError {
 
 /// A JSON value that is not of the type that the schema says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
+pub struct Mismatch(Box<Wrong>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wrong {
     document: &'static str,
     path: String,
     expected: String,
@@ -33,43 +36,48 @@ pub struct Mismatch {
 impl Mismatch {
     /// `found` instead of `expected`, right here.
     pub fn new(expected: impl Into<String>, found: &Value) -> Self {
-        Self { document: "", path: String::new(), expected: expected.into(), found: describe(found) }
+        Self(Box::new(Wrong {
+            document: "",
+            path: String::new(),
+            expected: expected.into(),
+            found: describe(found),
+        }))
     }
 
-    /// The path of the value: names of fields joined by dots, indices in brackets. Empty for the document itself.
+    /// The path of the value: names joined by dots, indices in brackets. Empty for the document itself.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.0.path
     }
 
     /// What the schema says.
     pub fn expected(&self) -> &str {
-        &self.expected
+        &self.0.expected
     }
 
     /// The same one level up: the value is the field or the key `name`.
     pub(crate) fn below(mut self, name: &str) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{name}{dot}{}", self.path);
+        let dot = if self.0.path.is_empty() || self.0.path.starts_with('[') { "" } else { "." };
+        self.0.path = format!("{name}{dot}{}", self.0.path);
         self
     }
 
     /// The same one level up: the value is the element `index`.
     pub(crate) fn at(mut self, index: usize) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("[{index}]{dot}{}", self.path);
+        let dot = if self.0.path.is_empty() || self.0.path.starts_with('[') { "" } else { "." };
+        self.0.path = format!("[{index}]{dot}{}", self.0.path);
         self
     }
 
     /// The same, said of a document.
     pub(crate) fn of(mut self, document: &'static str) -> Self {
-        self.document = document;
+        self.0.document = document;
         self
     }
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { document, path, expected, found } = self;
+        let Wrong { document, path, expected, found } = &*self.0;
         match (document.is_empty(), path.is_empty()) {
             (false, false) => write!(f, "{path} of {document} is {found}, not {expected}"),
             (false, true) => write!(f, "{document} is {found}, not {expected}"),
@@ -88,13 +96,27 @@ pub(crate) fn fields_of(value: Value) -> Result<Map<String, Value>, Mismatch> {
     }
 }
 
+/// Reads a document whose type only its table knows.
+pub(crate) fn read_boxed<D: Document + 'static>(value: Value) -> Result<Box<dyn Object>, Mismatch> {
+    Ok(Box::new(D::from_value(value)?))
+}
+
 /// Takes one field out of an object. An explicit null stays where it is, so that it is written back.
-pub(crate) fn take<T: Element>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, Mismatch> {
-    if fields.get(name).is_none_or(Value::is_null) {
-        return Ok(None);
+pub(crate) fn take<T: Element>(
+    fields: &mut Map<String, Value>,
+    name: &str,
+    field: &mut Option<T>,
+) -> Result<(), Mismatch> {
+    let Some(value) = remove(fields, name) else { return Ok(()) };
+    match T::read(value) {
+        Ok(value) => *field = Some(value),
+        Err(error) => return Err(error.below(name)),
     }
-    let value = fields.remove(name).unwrap_or_default();
-    T::read(value).map(Some).map_err(|error| error.below(name))
+    Ok(())
+}
+
+fn remove(fields: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    if fields.get(name)?.is_null() { None } else { fields.remove(name) }
 }
 
 /// A value in an error: short, and enough to recognise it by.

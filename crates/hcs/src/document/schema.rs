@@ -39,8 +39,8 @@ impl SchemaVersion {
         Self { major, minor }
     }
 
-    /// The newest HCS schema of a Windows build, as Microsoft's table has it; no `computecore.dll` and so 1.0 below
-    /// 17763. What a host itself says (`BasicInformation`) goes before this.
+    /// The newest HCS schema of a Windows build, as Microsoft's table has it; no `computecore.dll` and so 1.0
+    /// below 17763. What a host itself says (`BasicInformation`) goes before this.
     #[must_use]
     pub const fn of_windows_build(build: u32) -> Self {
         match build {

@@ -5,10 +5,11 @@ use crate::document::{IntoField, SchemaVersion, documents};
 use serde_json::Value;
 
 documents! {
-    /// A compute system: exactly one of a container, a virtual machine, and a system hosted in a virtual machine.
+    /// A compute system: exactly one of a container, a virtual machine, and a system hosted in a virtual
+    /// machine.
     ///
-    /// [`ComputeSystem::of_container`], [`ComputeSystem::of_virtual_machine`] and [`ComputeSystem::hosted_in`] make one that
-    /// is; [`ComputeSystem::what`] tells which one it is.
+    /// [`ComputeSystem::of_container`], [`ComputeSystem::of_virtual_machine`] and
+    /// [`ComputeSystem::hosted_in`] make one that is; [`ComputeSystem::what`] tells which one it is.
     ComputeSystem {
         /// Who made the system: a name by which its owner finds it again.
         "Owner" owner: String;
@@ -81,7 +82,7 @@ pub enum What<'a> {
 pub enum Unclear {
     /// There is nothing.
     #[error(
-        "a compute system is a Container, a VirtualMachine or a HostedSystem, and the document has none of them"
+        "a compute system is a Container, a VirtualMachine or a HostedSystem: the document has none of them"
     )]
     Nothing,
     /// There is more than one thing.

@@ -152,7 +152,8 @@ impl Layer {
 }
 
 impl Container {
-    /// A container with a root file system: a writable volume and the read-only layers below it, topmost first.
+    /// A container with a root file system: a writable volume and the read-only layers below it, topmost
+    /// first.
     #[must_use]
     pub fn with_root(volume: &str, layers: impl IntoIterator<Item = Layer>) -> Self {
         Self::new().storage(Storage::new().path(volume).layers(layers.into_iter().collect::<Vec<_>>()))

@@ -31,7 +31,8 @@ documents! {
         "Instances" instances: Vec<ContainerCredentialGuardInstance>;
     }
 
-    /// A change to the credential guard instances: the settings of a [`ModificationRequest`](super::ModificationRequest).
+    /// A change to the credential guard instances: the settings of a
+    /// [`ModificationRequest`](super::ModificationRequest).
     ContainerCredentialGuardOperationRequest since 2.1 {
         "Operation" operation: ContainerCredentialGuardModifyOperation;
         "OperationDetails" operation_details: Value;

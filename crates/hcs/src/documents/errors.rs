@@ -146,11 +146,15 @@ enumerations! {
         MigrateFailure = "MigrateFailure", since 2.4;
         CannotReferenceVm = "CannotReferenceVm", since 2.4;
         MgotUnregister = "MgotUnregister", since 2.4;
-        FastSavePreservePartitionHandleTransferStorage = "FastSavePreservePartitionHandleTransferStorage", since 2.5;
-        FastSavePreservePartitionHandleTransferNetworking = "FastSavePreservePartitionHandleTransferNetworking", since 2.5;
-        FastSavePreservePartitionHandleTransferStorageAndNetworking = "FastSavePreservePartitionHandleTransferStorageAndNetworking", since 2.5;
+        FastSavePreservePartitionHandleTransferStorage =
+            "FastSavePreservePartitionHandleTransferStorage", since 2.5;
+        FastSavePreservePartitionHandleTransferNetworking =
+            "FastSavePreservePartitionHandleTransferNetworking", since 2.5;
+        FastSavePreservePartitionHandleTransferStorageAndNetworking =
+            "FastSavePreservePartitionHandleTransferStorageAndNetworking", since 2.5;
         FastSavePreservePartitionHsr = "FastSavePreservePartitionHsr", since 2.5;
-        FastSavePreservePartitionWithHandleTransfer = "FastSavePreservePartitionWithHandleTransfer", since 2.5;
+        FastSavePreservePartitionWithHandleTransfer =
+            "FastSavePreservePartitionWithHandleTransfer", since 2.5;
         FastSaveWithHandleTransfer = "FastSaveWithHandleTransfer", since 2.5;
     }
 

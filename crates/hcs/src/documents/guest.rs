@@ -137,8 +137,8 @@ impl GuestModifySettingRequest {
         Self::new().resource_type(S::RESOURCE).request_type(request).settings(settings.to_value())
     }
 
-    /// The settings as `S`; Linux and Windows guests take different ones for the same resource. Absent settings are
-    /// empty ones.
+    /// The settings as `S`; Linux and Windows guests take different ones for the same resource. Absent
+    /// settings are empty ones.
     ///
     /// # Errors
     /// They are of another shape.

@@ -1,4 +1,5 @@
-//! What the guests of Microsoft's clients take as settings of a [`GuestModifySettingRequest`](super::GuestModifySettingRequest).
+//! What the guests of Microsoft's clients take as settings of a
+//! [`GuestModifySettingRequest`](super::GuestModifySettingRequest).
 
 use super::{CombinedLayers, ModifyRequestType};
 use crate::document::{Guid, documents, enumerations};

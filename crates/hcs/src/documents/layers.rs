@@ -1,7 +1,7 @@
 //! Layers of container storage.
 
 use super::{FileSystemFilterType, Layer, Version};
-use crate::document::{documents, enumerations};
+use crate::document::{SchemaVersion, documents, enumerations};
 
 documents! {
     /// The layers below a layer.
@@ -29,5 +29,13 @@ enumerations! {
     OsLayerType since 2.1 {
         Container = "Container";
         Vm = "Vm";
+    }
+}
+
+impl LayerData {
+    /// The layers below a layer, topmost first.
+    #[must_use]
+    pub fn of(layers: impl IntoIterator<Item = Layer>) -> Self {
+        Self::new().schema_version(SchemaVersion::V2_1).layers(layers.into_iter().collect::<Vec<_>>())
     }
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 documents! {
     /// A change to a compute system: of the host at a path, of the guest, or of both.
     ///
-    /// [`ModifySettingRequest::add`], [`ModifySettingRequest::remove`] and [`ModifySettingRequest::update`] make one of a
-    /// typed path; [`ModifySettingRequest::resource`] reads the path of one that somebody sent.
+    /// [`ModifySettingRequest::add`], [`ModifySettingRequest::remove`] and [`ModifySettingRequest::update`]
+    /// make one of a typed path; [`ModifySettingRequest::resource`] reads the path of one that somebody sent.
     ModifySettingRequest {
         "ResourcePath" resource_path: String, since 2.1;
         "RequestType" request_type: ModifyRequestType;
@@ -121,8 +121,8 @@ impl ModifySettingRequest {
         settings.map_err(|cause| RequestError::settings(resource.path(), cause))
     }
 
-    /// Looks into the settings, which [`Document::check`](crate::document::Document::check) cannot: they are what the path
-    /// says, and a host of schema `host` has all of it.
+    /// Looks into the settings, which [`Document::check`](crate::document::Document::check) cannot: they are
+    /// what the path says, and a host of schema `host` has all of it.
     ///
     /// # Errors
     /// Whatever is wrong with path, request type or settings.

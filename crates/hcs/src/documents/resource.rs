@@ -1,8 +1,9 @@
 //! What of a compute system can be changed, and how: typed resource paths.
 //!
-//! Each resource is a type ([`ScsiAttachment`]) that knows its path, the type of its settings, and which requests it
-//! admits (it implements [`Add`], [`Remove`], [`Update`]); so [`ModifySettingRequest::add`](super::ModifySettingRequest)
-//! takes nothing else. Who receives a request reads its path as a [`ResourcePath`].
+//! Each resource is a type ([`ScsiAttachment`]) that knows its path, the type of its settings, and which
+//! requests it admits (it implements [`Add`], [`Remove`], [`Update`]); so
+//! [`ModifySettingRequest::add`](super::ModifySettingRequest) takes nothing else. Who receives a request
+//! reads its path as a [`ResourcePath`].
 
 use super::{
     Attachment, ComPort, ContainerProcessor, CpuGroup, Device, FlexibleIoDevice, GpuConfiguration,
@@ -166,7 +167,8 @@ resources! {
     /// The processor group of a virtual machine.
     ProcessorGroup {} = "VirtualMachine/ComputeTopology/Processor/CpuGroup": CpuGroup, Add Remove Update;
     /// How many processors of a virtual machine are idled.
-    IdledProcessors {} = "VirtualMachine/ComputeTopology/Processor/IdledProcessors": IdleProcessorsRequest, Update;
+    IdledProcessors {} =
+        "VirtualMachine/ComputeTopology/Processor/IdledProcessors": IdleProcessorsRequest, Update;
     /// The highest frequency of the processors of a virtual machine, in MHz.
     CpuFrequencyPowerCap {} =
         "VirtualMachine/ComputeTopology/Processor/CpuFrequencyPowerCap": u32, Add Remove Update;
@@ -206,7 +208,8 @@ resources! {
         port: SerialPort
     } = "VirtualMachine/Devices/ComPorts/{port}": ComPort, Add Remove Update;
     /// A region of shared memory.
-    SharedMemoryRegions {} = "VirtualMachine/Devices/SharedMemory/Regions": SharedMemoryRegion, Add Remove Update;
+    SharedMemoryRegions {} =
+        "VirtualMachine/Devices/SharedMemory/Regions": SharedMemoryRegion, Add Remove Update;
     /// A persistent memory device. Settings of a removal are ignored.
     PersistentMemory {
         /// The number of the device.
@@ -218,7 +221,8 @@ resources! {
         device: u8,
         /// Where the image is on the device, in bytes.
         offset: u64
-    } = "VirtualMachine/Devices/VirtualPMem/Devices/{device}/Mappings/{offset}": VirtualPMemMapping, Add Remove;
+    } = "VirtualMachine/Devices/VirtualPMem/Devices/{device}/Mappings/{offset}":
+        VirtualPMemMapping, Add Remove;
     /// An SMB share. To remove one, its name is its settings.
     SmbShares {} = "VirtualMachine/Devices/VirtualSmb/Shares": VirtualSmbShare, Add Remove Update;
     /// Devices on a virtual PCI bus. Settings of a removal are ignored.

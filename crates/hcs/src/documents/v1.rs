@@ -1,4 +1,5 @@
-//! Documents of schema 1.0: the only ones of hosts before build 17763, and those of clients of `vmcompute.dll` since.
+//! Documents of schema 1.0: the only ones of hosts before build 17763, and those of clients of
+//! `vmcompute.dll` since.
 
 use super::{GuestConnectionInfo, ProcessDetails, Statistics};
 use crate::document::{Guid, documents, enumerations};
@@ -163,7 +164,8 @@ documents! {
         "ObRoot" ob_root: String;
         "Statistics" statistics: Statistics;
         "ProcessList" process_list: Vec<ProcessDetails>;
-        "MappedVirtualDiskControllers" mapped_virtual_disk_controllers: BTreeMap<u32, MappedVirtualDiskController>;
+        "MappedVirtualDiskControllers" mapped_virtual_disk_controllers:
+            BTreeMap<u32, MappedVirtualDiskController>;
         "GuestConnectionInfo" guest_connection_info: GuestConnectionInfo;
     }
 
@@ -192,8 +194,8 @@ enumerations! {
 }
 
 impl ContainerConfig {
-    /// A container isolated by process: a silo on the host's kernel. `volume` is that of the writable layer in
-    /// `layer_folder`; `layers` are the read-only ones, topmost first.
+    /// A container isolated by process: a silo on the host's kernel. `volume` is that of the writable layer
+    /// in `layer_folder`; `layers` are the read-only ones, topmost first.
     #[must_use]
     pub fn process_isolated(
         name: &str,
@@ -232,4 +234,11 @@ pub fn tables() -> impl Iterator<Item = &'static crate::document::Table> {
 /// The tables of all enumerations of schema 1.0.
 pub fn words() -> impl Iterator<Item = &'static crate::document::Words> {
     WORDS.iter().copied()
+}
+
+impl Layer {
+    /// The GUID, in whichever field the client wrote it.
+    pub fn any_id(&self) -> Option<&Guid> {
+        self.id.as_ref().or(self.mixed_case_id.as_ref())
+    }
 }

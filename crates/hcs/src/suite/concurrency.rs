@@ -1,11 +1,11 @@
 //! Many at once.
 
-use super::{Case, Fixture, Need, PATIENCE, Program, Subject, done, finish, must, unique};
+use super::{Case, Fixture, Need, PATIENCE, Program, Subject, done, finish, must, read, unique};
 use crate::documents::{NotificationType, SystemPropertyQuery, SystemQuery};
 use crate::event::{Event, EventOptions};
 use crate::hresult::HResult;
 use crate::operation::Operation;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::mpsc;
 use std::thread::{self, ScopedJoinHandle};
 
@@ -146,10 +146,7 @@ fn processes(fixture: &dyn Fixture) {
         let mut input = information.stdio.input.expect("it was asked for");
         input.write_all(text.as_bytes()).unwrap_or_else(|error| panic!("write: {error}"));
         drop(input);
-        let mut copied = String::new();
-        let mut output = information.stdio.output.expect("it was asked for");
-        output.read_to_string(&mut copied).unwrap_or_else(|error| panic!("read: {error}"));
-        assert_eq!(copied, text);
+        assert_eq!(read(information.stdio.output.expect("it was asked for")), text);
         assert_eq!(done(process.exit()).exit_code, Some(0));
     });
 }

@@ -6,8 +6,11 @@ use crate::event::{Event, EventCallback, EventOptions};
 use crate::hresult::HResult;
 use crate::operation::OperationKind;
 use crate::service::System;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 const fn case(name: &'static str, need: Need, run: fn(&dyn Fixture)) -> Case {
     Case { name, group: "events", need, run }
@@ -19,6 +22,7 @@ pub(super) const CASES: &[Case] = &[
     case("each handle has a callback of its own", Need::Containers, each_handle),
     case("who comes late hears of the exit", Need::Containers, late),
     case("nothing is heard after the handle is closed", Need::Containers, closed),
+    case("closing a handle waits for its callback", Need::Containers, close_waits),
     case("a callback may close its own handle", Need::Containers, closes_itself),
     case("a callback may make calls and wait", Need::Containers, calls),
     case("a crash is told before the exit", Need::Crash, crash),
@@ -98,6 +102,33 @@ fn closed(fixture: &dyn Fixture) {
     subject.terminate();
     must_be_exit(&next(&heard), &NotificationType::ForcedExit);
     assert!(closed.recv_timeout(PATIENCE).is_err(), "the callback went with its handle");
+}
+
+fn close_waits(fixture: &dyn Fixture) {
+    let subject = Subject::running(fixture, "close-waits");
+    let handle = subject.again(fixture);
+    let (entered, wait_entered) = mpsc::channel();
+    let (leave, wait_leave) = mpsc::channel::<()>();
+    let (closed, wait_closed) = mpsc::channel();
+    let wait_leave = Mutex::new(wait_leave);
+    let left = Arc::new(AtomicBool::new(false));
+    let leaving = Arc::clone(&left);
+    let callback = move |_: &Event| {
+        entered.send(()).unwrap_or_default();
+        let waited = wait_leave.lock().map(|wait_leave| wait_leave.recv_timeout(PATIENCE));
+        leaving.store(waited.is_ok(), Ordering::SeqCst);
+    };
+    must(handle.set_callback(EventOptions::default(), Box::new(callback)));
+    subject.terminate();
+    wait_entered.recv_timeout(PATIENCE).expect("the callback begins");
+    let closer = thread::spawn(move || {
+        drop(handle);
+        closed.send(left.load(Ordering::SeqCst)).unwrap_or_default();
+    });
+    assert!(wait_closed.recv_timeout(Duration::from_millis(50)).is_err(), "the callback still runs");
+    leave.send(()).unwrap_or_default();
+    assert_eq!(wait_closed.recv_timeout(PATIENCE), Ok(true));
+    assert!(closer.join().is_ok());
 }
 
 fn closes_itself(fixture: &dyn Fixture) {

@@ -24,8 +24,11 @@ use crate::network::ComputeNetwork;
 use crate::operation::Operation;
 use crate::service::{ComputeService, Process, ProcessInformation, System};
 use crate::storage::{ComputeStorage, LayerDriver};
+use std::io::{PipeReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What a process of the suite does.
@@ -201,8 +204,21 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < end, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// All that comes out of a pipe, which must come to its end.
+#[track_caller]
+fn read(mut pipe: PipeReader) -> String {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = pipe.read_to_string(&mut text).map(|_| text);
+        sender.send(read).unwrap_or_default();
+    });
+    let read = receiver.recv_timeout(PATIENCE).expect("the output ends");
+    read.unwrap_or_else(|error| panic!("read: {error}"))
 }
 
 /// A compute system that is terminated when the case is over.

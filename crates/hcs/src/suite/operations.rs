@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
 const fn case(name: &'static str, run: fn(&dyn Fixture)) -> Case {
@@ -60,30 +59,29 @@ fn once(fixture: &dyn Fixture) {
     assert_eq!(refused(listed.wait()), HResult::HCS_E_OPERATION_NOT_STARTED);
 }
 
-struct Unpark(Thread);
+/// Tells when the task is woken.
+struct Woken(mpsc::SyncSender<()>);
 
-impl Wake for Unpark {
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        // One that is told already needs no more.
+        self.0.try_send(()).unwrap_or_default();
     }
 }
 
 fn awaited(fixture: &dyn Fixture) {
     let subject = Subject::running(fixture, "awaited");
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let (sender, woken) = mpsc::sync_channel(1);
+    let waker = Waker::from(Arc::new(Woken(sender)));
     let mut context = Context::from_waker(&waker);
     let mut exit = must(subject.system.exit());
     assert!(Pin::new(&mut exit).poll(&mut context).is_pending());
-    let ended = must(subject.system.terminate());
-    let status = loop {
-        match Pin::new(&mut exit).poll(&mut context) {
-            Poll::Ready(result) => break must(result),
-            // If nobody wakes it, the case fails below.
-            Poll::Pending => thread::park_timeout(PATIENCE),
-        }
-    };
-    assert_eq!(status.exit_type, Some(NotificationType::ForcedExit));
-    done(Ok(ended));
+    subject.terminate();
+    woken.recv_timeout(PATIENCE).expect("the task is woken");
+    match Pin::new(&mut exit).poll(&mut context) {
+        Poll::Ready(status) => assert_eq!(must(status).exit_type, Some(NotificationType::ForcedExit)),
+        Poll::Pending => panic!("it was woken too early"),
+    }
 }
 
 fn called_back(fixture: &dyn Fixture) {

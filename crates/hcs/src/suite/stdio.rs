@@ -1,8 +1,8 @@
 //! The standard handles of processes.
 
-use super::{Case, Fixture, Need, Program, Subject, done, must};
+use super::{Case, Fixture, Need, Program, Subject, done, must, read};
 use crate::documents::{CloseHandle, ModifyOperation, ProcessModifyRequest, StdHandle};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::thread;
 
 const fn case(name: &'static str, run: fn(&dyn Fixture)) -> Case {
@@ -21,12 +21,6 @@ pub(super) const CASES: &[Case] = &[
     case("output ends with the process", output_ends),
     case("nobody has to take the handles", untaken),
 ];
-
-fn read(mut pipe: impl Read) -> String {
-    let mut text = String::new();
-    pipe.read_to_string(&mut text).unwrap_or_else(|error| panic!("read: {error}"));
-    text
-}
 
 fn output(fixture: &dyn Fixture) {
     let subject = Subject::running(fixture, "output");

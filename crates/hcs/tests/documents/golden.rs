@@ -15,12 +15,12 @@ use hcs::documents::resource::{PersistentMemory, Plan9Shares, ScsiAttachment, Sm
 use hcs::documents::{
     Attachment, Chipset, CombinedLayers, ComputeSystem, Container, ContainerMemory, ContainerProcessor,
     Devices, GetPropertyType, GuestConnection, GuestModifySettingRequest, GuestOs, HostedSystem,
-    HvSocketSystemConfig, Layer, LinuxMappedDirectory, LinuxMappedVirtualDisk, LinuxMappedVpmemDevice,
-    MappedVirtualDisk, ModifySettingRequest, Networking, Plan9, Plan9Share, Plan9ShareFlags,
-    ProcessModifyRequest, ProcessParameters, ProcessSignal, RegistryChanges, RegistryHive, RegistryKey,
-    RegistryValue, ServicePropertyQuery, Signal, SignalProcessOptions, StdHandle, Storage, Topology,
-    UefiBootEntry, VirtualMachine, VirtualPMemController, VirtualPMemDevice, VirtualPMemImageFormat,
-    VirtualSmb, VirtualSmbShare, VirtualSmbShareOptions,
+    HvSocketSystemConfig, Layer, LayerData, LinuxMappedDirectory, LinuxMappedVirtualDisk,
+    LinuxMappedVpmemDevice, MappedVirtualDisk, ModifySettingRequest, Networking, Plan9, Plan9Share,
+    Plan9ShareFlags, ProcessModifyRequest, ProcessParameters, ProcessSignal, RegistryChanges, RegistryHive,
+    RegistryKey, RegistryValue, ServicePropertyQuery, Signal, SignalProcessOptions, StdHandle, Storage,
+    Topology, UefiBootEntry, VirtualMachine, VirtualPMemController, VirtualPMemDevice,
+    VirtualPMemImageFormat, VirtualSmb, VirtualSmbShare, VirtualSmbShareOptions,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -353,4 +353,14 @@ fn a_disk_does_not_push_out_another() {
     let devices = devices.attach("1", 63, disk("b.vhdx")).unwrap();
     let controllers: BTreeMap<_, _> = devices.scsi.unwrap();
     assert_eq!(controllers.keys().collect::<Vec<_>>(), ["0", "1"]);
+}
+
+#[test]
+fn layers_below_a_layer() {
+    let data = LayerData::of([base_layer(r"C:\test\layers\base")]);
+    let expected = json!({
+        "SchemaVersion": { "Major": 2, "Minor": 1 },
+        "Layers": [{ "Id": "9a7ce19b-aa54-5278-8882-3a1ff9f901f2", "Path": r"C:\test\layers\base" }],
+    });
+    assert_eq!(data.to_value(), expected);
 }

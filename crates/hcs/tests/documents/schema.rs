@@ -1,4 +1,5 @@
-//! The tables say what the published schemas say: every object, field, type, value and version, and nothing else.
+//! The tables say what the published schemas say: every object, field, type, value and version, and nothing
+//! else.
 
 use hcs::document::{Since, Table, Words};
 use hcs::documents;
@@ -176,8 +177,8 @@ fn the_container_of_schema_1_has_its_fields() {
     for name in "SystemType Name Owner VolumePath IgnoreFlushesDuringBoot LayerFolderPath Layers Credentials \
                  ProcessorCount ProcessorWeight ProcessorMaximum StorageIOPSMaximum StorageBandwidthMaximum \
                  StorageSandboxSize MemoryMaximumInMB HostName MappedDirectories MappedPipes HvPartition \
-                 NetworkSharedContainerName EndpointList HvRuntime Servicing AllowUnqualifiedDNSQuery DNSSearchList \
-                 ContainerType TerminateOnLastHandleClosed MappedVirtualDisks AssignedDevices"
+                 NetworkSharedContainerName EndpointList HvRuntime Servicing AllowUnqualifiedDNSQuery \
+                 DNSSearchList ContainerType TerminateOnLastHandleClosed MappedVirtualDisks AssignedDevices"
         .split_whitespace()
     {
         assert!(names.contains(name), "{name}");

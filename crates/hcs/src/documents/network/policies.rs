@@ -378,7 +378,10 @@ enumerations! {
 }
 
 macro_rules! settings {
-    ($($(#[$meta:meta])* $policy:ident $kind:ident $trait:ident { $($setting:ident = $value:ident;)* })*) => {$(
+    ($(
+        $(#[$meta:meta])*
+        $policy:ident $kind:ident $trait:ident { $($setting:ident = $value:ident;)* }
+    )*) => {$(
         $(#[$meta])*
         pub trait $trait: Document {
             /// The type of the policy.
@@ -406,7 +409,8 @@ macro_rules! settings {
                 if self.kind != Some(S::POLICY) {
                     return Ok(None);
                 }
-                S::from_value(self.settings.clone().unwrap_or_else(|| Value::Object(Default::default()))).map(Some)
+                let settings = self.settings.clone().unwrap_or_else(|| Value::Object(Default::default()));
+                S::from_value(settings).map(Some)
             }
         }
     )*};
