@@ -52,12 +52,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             .with_context(|| format!("copy {} to system32", library.display()))?;
     }
     let mut tally = Tally::default();
-    let passed = test(arguments, &mut tally)?;
+    let (passed, cases) = test(arguments, &mut tally)?;
     if arguments.filter.is_none() {
         examples()?;
         shared_object()?;
     }
-    eprintln!("\nunder Wine: {} passed, {} failed", tally.passed, tally.failed);
+    let Tally { passed: all, failed, .. } = &tally;
+    eprintln!("\nunder Wine: {all} passed, {failed} failed; of the suite's cases {cases} passed");
     ensure!(passed, "tests failed under Wine");
     ensure!(tally.passed > 0, "no test ran");
     Ok(())
@@ -103,22 +104,25 @@ fn dynamic_libraries(message: &str) -> Vec<PathBuf> {
     artifact.filenames.into_iter().filter(|path| ours && is_dll(path)).collect()
 }
 
-/// Runs the tests; whether all passed. Lines that are not a test's verdict are shown.
-fn test(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
+/// Runs the tests; whether all passed, and how many of them were cases of the suite. Lines that are not a test's verdict
+/// are shown.
+fn test(arguments: &Arguments, tally: &mut Tally) -> Result<(bool, usize)> {
     let mut cargo = cargo("test");
     cargo.args(["--target", TARGET, "--package", "hcs", "--features", FEATURES]);
     cargo.args(["--test", "windows", "--", "--color", "never"]);
     cargo.args(&arguments.filter);
     let mut child = cargo.stdout(Stdio::piped()).spawn().context("run cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no stdout")?;
+    let mut cases = 0;
     for line in BufReader::new(stdout).lines() {
         let line = line.context("read the output of cargo test")?;
         let line = line.trim_end();
+        cases += usize::from(line.starts_with("test suite by ") && line.ends_with(" ... ok"));
         if tally.read(line) {
             eprintln!("{line}");
         }
     }
-    Ok(child.wait().context("wait for cargo test")?.success())
+    Ok((child.wait().context("wait for cargo test")?.success(), cases))
 }
 
 /// Runs the examples, which `test` has built.
