@@ -11,6 +11,7 @@ mod rules;
 mod steps;
 mod tally;
 mod verbs;
+mod windows;
 
 use std::process::ExitCode;
 

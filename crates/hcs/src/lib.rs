@@ -6,6 +6,7 @@
 //! what an accepted call is until its result is there, [`event`] what a handle's callback hears, [`state`] what is
 //! legal when, and [`hresult`] what the codes mean that come back.
 
+pub mod abi;
 pub mod document;
 pub mod documents;
 pub mod error;
@@ -19,6 +20,8 @@ pub mod storage;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod tracker;
+#[cfg(windows)]
+pub mod windows;
 
 pub use error::{Error, Result};
 pub use hresult::HResult;

@@ -6,10 +6,15 @@ use super::{Finding, Project};
 const RULE: &str = "directions";
 
 /// Each crate and the crates of this workspace that its product code may depend on.
-const MAY: [(&str, &[&str]); 6] = [
+const MAY: [(&str, &[&str]); 11] = [
     ("compute", &[]),
     // It stands alone, on Windows and on Linux.
     ("hcs", &[]),
+    ("hcs-exports", &["hcs"]),
+    ("computecore", &["hcs", "hcs-exports"]),
+    ("vmcompute", &["hcs", "hcs-exports"]),
+    ("computestorage", &["hcs", "hcs-exports"]),
+    ("computenetwork", &["hcs", "hcs-exports"]),
     ("linux", &["compute"]),
     ("runhcs", &["compute", "linux"]),
     // It prints the command line's manual, so it has to know the command line; nothing knows it.

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::{generate, rules, setup, test};
 use crate::project::cargo;
 use crate::steps::{self, Steps};
+use crate::windows;
 
 /// Run every check that a change has to pass
 #[derive(clap::Args)]
@@ -28,6 +29,7 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
             "warnings",
         ]))
     });
+    steps.step("lints for Windows", || steps::run(&mut windows::test::lint()));
     steps.step("documentation", || {
         let arguments = ["--workspace", "--all-features", "--no-deps", "--document-private-items", "--quiet"];
         // With private items documented, links to them lead somewhere.
@@ -37,6 +39,7 @@ pub(crate) fn run(_: &Arguments) -> Result<()> {
     steps.step("dependencies", deny);
     steps.step("generated files", || generate::run(&generate::Arguments { check: true }));
     steps.step("tests", || test::run(&test::Arguments::default()));
+    steps.step("tests under Wine", || windows::test::run(&windows::test::Arguments::default()));
     steps.finish()
 }
 

@@ -3,6 +3,8 @@
 //! Debian packages by apt-get, and the cargo programs that CI runs, at the versions pinned here, below the cache
 //! folder. Programs that must be newer than the host's come from a Debian tree (`trees.rs`) and are not
 //! installed. When nothing is missing it costs a tenth of a second.
+//!
+//! `setup windows` brings what the Windows half needs besides (`crate::windows`).
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use xtask::trees;
 
-use crate::{musl, steps};
+use crate::{musl, steps, windows};
 
 /// A Debian package and what the project wants it for.
 struct Package {
@@ -37,6 +39,13 @@ const PACKAGES: [Package; 15] = [
     Package { name: "procps", why: "`runhcs ps` prints what ps(1) says" },
     Package { name: "util-linux", why: "unshare and nsenter, which tests and benchmarks start in" },
     Package { name: "xz-utils", why: "compresses the package that `cargo xtask dist` makes" },
+];
+
+/// What the Windows half needs besides.
+const WINDOWS_PACKAGES: [Package; 3] = [
+    Package { name: "gcc-mingw-w64-x86-64-win32", why: "links Windows programs" },
+    Package { name: "wine", why: "runs them" },
+    Package { name: "wine64", why: "the 64-bit half of it" },
 ];
 
 /// A program that cargo builds, at the version that CI was last green with.
@@ -68,6 +77,8 @@ const YOUKI: Tool = Tool {
 /// Install what building, testing and measuring need and this machine lacks
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
+    /// Bring what this part needs besides: a cross target, its linker, Wine
+    part: Option<Part>,
     /// Only say what is missing
     #[arg(long)]
     check: bool,
@@ -76,8 +87,21 @@ pub(crate) struct Arguments {
     youki: bool,
 }
 
+/// A part of the project that not everybody needs to build and test.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Part {
+    Windows,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let packages = missing_packages()?;
+    match arguments.part {
+        None => base(arguments),
+        Some(Part::Windows) => windows(arguments.check),
+    }
+}
+
+fn base(arguments: &Arguments) -> Result<()> {
+    let packages = missing_packages(&PACKAGES)?;
     let tools: Vec<&Tool> =
         TOOLS.iter().chain(arguments.youki.then_some(&YOUKI)).filter(|tool| !is_installed(tool)).collect();
     for Package { name, why } in &packages {
@@ -110,6 +134,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// The cross target, its linker and Wine; tells what is missing and why before it brings it.
+pub(crate) fn windows(only_check: bool) -> Result<()> {
+    let packages = missing_packages(&WINDOWS_PACKAGES)?;
+    for Package { name, why } in &packages {
+        eprintln!("missing: {name} – {why}");
+    }
+    if !packages.is_empty() && !only_check {
+        install_packages(&packages)?;
+    }
+    let pieces = windows::missing()?;
+    for windows::Piece { name, why, .. } in &pieces {
+        eprintln!("missing: {name} – {why}");
+    }
+    if only_check {
+        let all = packages.is_empty() && pieces.is_empty();
+        ensure!(all, "`cargo xtask setup windows` installs what is missing");
+        return Ok(());
+    }
+    for piece in pieces {
+        piece.install()?;
+    }
+    eprintln!("setup windows: everything is there");
+    Ok(())
+}
+
 /// Installs those of `packages` that are missing, for a verb that needs more than `setup` brings.
 pub(crate) fn need(name: &'static str, why: &'static str) -> Result<()> {
     let package = Package { name, why };
@@ -125,10 +174,10 @@ pub(crate) fn tool(name: &str) -> PathBuf {
     trees::cache().join("tools/bin").join(name)
 }
 
-fn missing_packages() -> Result<Vec<&'static Package>> {
-    let names: Vec<&str> = PACKAGES.iter().map(|package| package.name).collect();
+fn missing_packages(wanted: &'static [Package]) -> Result<Vec<&'static Package>> {
+    let names: Vec<&str> = wanted.iter().map(|package| package.name).collect();
     let installed = installed(&names)?;
-    Ok(PACKAGES.iter().filter(|package| !installed.iter().any(|name| name == package.name)).collect())
+    Ok(wanted.iter().filter(|package| !installed.iter().any(|name| name == package.name)).collect())
 }
 
 /// Those of `names` that dpkg has installed.

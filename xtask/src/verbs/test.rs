@@ -1,6 +1,8 @@
 //! `test`: every test there is, on the program as it is shipped: here, and in the test machine (`xtask::machine`),
 //! which has what this one may lack: systemd, cgroup v2 alone, and a user without privileges.
 //!
+//! `test windows` runs what is built for Windows (`crate::windows::test`).
+//!
 //! What can be tested nowhere is listed at the end with the reason. In CI a reason that is not in [`ALLOWED`] is a
 //! failure, so that a missing package never turns the suite green.
 
@@ -12,8 +14,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use xtask::{machine, trees};
 
 use super::setup;
-use crate::project;
 use crate::tally::Tally;
+use crate::{project, windows};
 
 /// What may be skipped in CI: part of the reason that the test gives, and why that is not CI's to change.
 const ALLOWED: [(&str, &str); 9] = [
@@ -36,7 +38,10 @@ const CALLERS: &str = "COFFERDAM_TREE";
 
 /// Run every test: units, the engine in namespaces, the command line, its callers, the test machine
 #[derive(clap::Args, Default)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Run only tests whose name contains this
     filter: Option<String>,
     /// Run only the tests of this crate
@@ -47,7 +52,16 @@ pub(crate) struct Arguments {
     no_machine: bool,
 }
 
+/// A part that is tested by itself.
+#[derive(clap::Subcommand)]
+enum Part {
+    Windows(windows::test::Arguments),
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(Part::Windows(arguments)) = &arguments.part {
+        return windows::test::run(arguments);
+    }
     let mut tally = Tally::default();
     let mut failed = Vec::new();
     if !here(arguments, &mut tally)? {
