@@ -181,17 +181,20 @@ impl Store {
     pub fn lock(&self, id: &ContainerId) -> Result<Locked> {
         let dir = self.dir(id);
         let path = dir.join(LOCK);
-        let lock =
-            private_file().create(true).truncate(false).open(&path).map_err(|cause| match cause.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => self.missing(id),
-                _ => io_error("open lock", &path)(cause),
-            })?;
-        lock.lock().map_err(io_error("lock", &path))?;
-        // Whoever held it may have deleted the container: then we locked a file that no longer has a name.
-        if platform::is_still(&lock, &path) {
-            Ok(Locked { dir, _lock: lock })
-        } else {
-            Err(self.missing(id).into())
+        loop {
+            let lock =
+                private_file().create(true).truncate(false).open(&path).map_err(|cause| {
+                    match cause.kind() {
+                        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => self.missing(id),
+                        _ => io_error("open lock", &path)(cause),
+                    }
+                })?;
+            lock.lock().map_err(io_error("lock", &path))?;
+            if platform::is_still(&lock, &path) {
+                return Ok(Locked { dir, _lock: lock });
+            }
+            // Whoever held it is deleting the container, and we locked a file that no longer has a name. The folder
+            // is about to follow it: then there is nothing to open any more.
         }
     }
 
@@ -433,6 +436,34 @@ mod tests {
         let fixture = include_str!("../tests/data/record-v1.json");
         assert_eq!(serde_json::to_string(&record("web")).unwrap(), fixture.trim_end());
         assert_eq!(serde_json::from_str::<Record<String>>(fixture).unwrap(), record("web"));
+    }
+
+    /// Of several that delete at once, one may wait for a lock file that another has unlinked by then, while a third
+    /// has made the file anew.
+    #[test]
+    fn a_lock_that_lost_its_name_is_taken_again() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        let id = ContainerId::new("web").unwrap();
+        let held = store.reserve(&id).unwrap();
+        let path = store.dir(&id).join(LOCK);
+        let waiting = |path: &Path| {
+            let inode = std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap()).to_string();
+            let locks = fs::read_to_string("/proc/locks").unwrap();
+            locks.lines().any(|line| line.contains("->") && line.contains(&format!(":{inode} ")))
+        };
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| store.lock(&id).map(drop));
+            while !waiting(&path) {
+                std::thread::yield_now();
+            }
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "").unwrap();
+            drop(held);
+            other.join().unwrap().unwrap();
+        });
+        fs::remove_dir_all(store.dir(&id)).unwrap();
+        assert_eq!(store.lock(&id).err().unwrap().kind(), Kind::NotFound);
     }
 
     #[test]
