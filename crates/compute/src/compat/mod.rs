@@ -1,6 +1,6 @@
 //! Which image runs on which host, by which isolation, in which pod: the compatibility matrix as a pure function.
 //!
-//! [`decide`] takes a [`Question`] and gives a [`Verdict`], which names the [`Rule`] that made it. [`instead`] says
+//! [`decide`] takes a [`Question`] and gives a [`Verdict`], which names the [`Rule`] that made it. [`instead()`] says
 //! what would be allowed where something was refused. The order in which rules are asked matters, and is this:
 //!
 //! 1. processors differ and are not emulated;

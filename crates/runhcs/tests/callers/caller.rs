@@ -101,6 +101,11 @@ pub(crate) trait Caller: Send + Sync {
         self.inspect(name, "{{.State.Pid}}")
     }
 
+    /// Whether it can be relied on for [`Caller::oom_killed`].
+    fn tells_of_oom_kills(&self) -> bool {
+        true
+    }
+
     fn oom_killed(&self, name: &str) -> Result<bool> {
         Ok(self.inspect(name, "{{.State.OOMKilled}}")? == "true")
     }
