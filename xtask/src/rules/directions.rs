@@ -6,10 +6,11 @@ use super::{Finding, Project};
 const RULE: &str = "directions";
 
 /// Each crate and the crates of this workspace that its product code may depend on.
-const MAY: [(&str, &[&str]); 11] = [
+const MAY: [(&str, &[&str]); 12] = [
     ("compute", &[]),
     // It stands alone, on Windows and on Linux.
     ("hcs", &[]),
+    ("hcs-faulty", &["hcs"]),
     ("hcs-exports", &["hcs"]),
     ("computecore", &["hcs", "hcs-exports"]),
     ("vmcompute", &["hcs", "hcs-exports"]),

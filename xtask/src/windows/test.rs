@@ -21,8 +21,8 @@ use crate::verbs::setup;
 const LIBRARIES: [&str; 4] = ["computecore", "vmcompute", "computestorage", "computenetwork"];
 
 /// The packages that are for Windows, or for it too.
-pub(crate) const PACKAGES: [&str; 6] =
-    ["hcs", "hcs-exports", "computecore", "vmcompute", "computestorage", "computenetwork"];
+pub(crate) const PACKAGES: [&str; 7] =
+    ["hcs", "hcs-faulty", "hcs-exports", "computecore", "vmcompute", "computestorage", "computenetwork"];
 
 /// The examples of `hcs`, and what each must say.
 const EXAMPLES: [(&str, &str); 4] = [
@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn build_libraries() -> Result<Vec<PathBuf>> {
     let mut build = cargo("build");
     build.args(["--target", TARGET, "--message-format=json-render-diagnostics"]);
-    build.args(["--lib", "--examples", "--test", "windows", "--package", "hcs"]);
+    build.args(["--lib", "--examples", "--test", "windows", "--package", "hcs", "--package", "hcs-faulty"]);
     let features = LIBRARIES.map(|library| format!("{library}/memory")).join(",");
     build.arg("--features").arg(format!("{features},hcs/suite,hcs/undocumented"));
     for library in LIBRARIES {
@@ -199,7 +199,7 @@ mod tests {
             format!(r#"{{"target":{{"name":"{name}"}},"filenames":["/t/{name}.dll","/t/lib{name}.dll.a"]}}"#)
         };
         assert_eq!(dynamic_libraries(&message("vmcompute")), [PathBuf::from("/t/vmcompute.dll")]);
-        assert!(dynamic_libraries(&message("faulty")).is_empty());
+        assert!(dynamic_libraries(&message("hcs_faulty")).is_empty());
         assert!(dynamic_libraries(r#"{"reason":"build-finished","success":true}"#).is_empty());
     }
 }

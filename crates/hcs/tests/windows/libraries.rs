@@ -62,7 +62,7 @@ fn no_library() {
 fn faulty() -> (tempfile::TempDir, Service, ComputeCore) {
     let folder = tempfile::tempdir().unwrap();
     let here = std::env::current_exe().unwrap();
-    let built = here.parent().and_then(Path::parent).unwrap().join("examples").join("faulty.dll");
+    let built = here.parent().and_then(Path::parent).unwrap().join("hcs_faulty.dll");
     std::fs::copy(&built, folder.path().join("computecore.dll"))
         .unwrap_or_else(|error| panic!("copy {}: {error}", built.display()));
     let core = ComputeCore::load(&Place::Folder(folder.path().to_owned())).unwrap();

@@ -35,7 +35,7 @@ impl Caller for Podman {
     /// On cgroup v2 conmon looks into the cgroup only when the container has ended. systemd may have taken it away by
     /// then: of six containers with each of runhcs, crun and runc, conmon told of none before the end.
     fn tells_of_oom_kills(&self) -> bool {
-        !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+        !Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
     }
 
     fn command(&self) -> Command {
