@@ -193,9 +193,8 @@ impl<'a> PrivateApt<'a> {
         for folder in ["lists/partial", "archives/partial"].map(|part| folder.join(part)) {
             fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
         }
-        let source = format!(
-            "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian {suite} main\n"
-        );
+        let (keys, mirror) = ("/usr/share/keyrings/debian-archive-keyring.gpg", mirror()?);
+        let source = format!("deb [signed-by={keys}] {mirror} {suite} main\n");
         let list = folder.join(suite).with_extension("list");
         fs::write(&list, source).with_context(|| format!("write {}", list.display()))?;
         Ok(Self { folder, suite })
@@ -240,6 +239,18 @@ impl<'a> PrivateApt<'a> {
     }
 }
 
+/// Where this machine has its own packages from.
+fn mirror() -> Result<String> {
+    let output = Command::new("apt-get")
+        .args(["indextargets", "--format", "$(SITE)", "Created-By: Packages"])
+        .output()
+        .context("run apt-get indextargets")?;
+    let sites = String::from_utf8_lossy(&output.stdout);
+    // Security updates come from another place, which has nothing else.
+    let site = sites.lines().find(|site| !site.contains("security"));
+    site.map(str::to_owned).context("apt has no source of packages")
+}
+
 /// The versions in `apt-cache madison`'s table.
 fn offered(madison: &str) -> impl Iterator<Item = &str> {
     madison.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim)
@@ -278,8 +289,8 @@ mod tests {
 
     #[test]
     fn the_package_of_the_same_rustc_is_found_among_several() {
-        let table = "  rust-src | 1.96.1+dfsg1-2~bpo13+1 | http://deb.debian.org/debian trixie-backports/main\n\
-                     \x20 rust-src | 1.95.0+dfsg1-2~bpo13+1 | http://deb.debian.org/debian trixie-backports/main\n";
+        let table = "  rust-src | 1.96.1+dfsg1-2~bpo13+1 | mirror trixie-backports/main\n\
+                     \x20 rust-src | 1.95.0+dfsg1-2~bpo13+1 | mirror trixie-backports/main\n";
         let found: Vec<_> = offered(table).map(|version| (upstream(version), version)).collect();
         assert_eq!(found, [("1.96.1", "1.96.1+dfsg1-2~bpo13+1"), ("1.95.0", "1.95.0+dfsg1-2~bpo13+1")]);
     }

@@ -4,10 +4,11 @@
 //! be outrun by processes that multiply. cgroup2 freezes by itself, reports when it is done, and lets SIGKILL through.
 
 use super::Cgroup;
-use super::dir::Dir;
+use super::dir::{Dir, absent_as_none};
 use super::error::{Error, Result};
 use super::layout::Version;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::time::{Duration, Instant};
@@ -27,11 +28,11 @@ impl Cgroup {
         }
     }
 
-    /// Lets every process go on.
+    /// Lets every process go on; with cgroup2, which systemd removes as soon as it is empty, also one that is gone.
     pub fn thaw(&self) -> Result<()> {
         match self.freezer()? {
             (dir, Version::V1) => dir.write(STATE, "THAWED"),
-            (dir, Version::V2) => freeze_v2(dir, false),
+            (dir, Version::V2) => absent_as_none(freeze_v2(dir, false)).map(drop),
         }
     }
 
@@ -42,7 +43,7 @@ impl Cgroup {
             Some((dir, Version::V1)) => frozen_v1(dir),
             Some((dir, Version::V2)) => {
                 let wanted = dir.read_optional("cgroup.freeze")?.is_some_and(|text| text.trim() == "1");
-                if wanted { wait_for(dir, true).map(|()| true) } else { Ok(false) }
+                Ok(wanted && absent_as_none(wait_for(dir, true))?.is_some())
             }
         }
     }
@@ -108,11 +109,14 @@ fn freeze_v2(dir: &Dir, frozen: bool) -> Result<()> {
 
 /// The kernel marks `cgroup.events` as readable with priority whenever it changed.
 fn wait_for(dir: &Dir, frozen: bool) -> Result<()> {
-    let events = dir.open_file("cgroup.events", OFlags::RDONLY)?;
+    wait_for_event(dir, &dir.open_file("cgroup.events", OFlags::RDONLY)?, frozen)
+}
+
+fn wait_for_event(dir: &Dir, events: &OwnedFd, frozen: bool) -> Result<()> {
     let deadline = Instant::now().checked_add(PATIENCE);
     loop {
         let mut buffer = [0; 256];
-        let length = super::dir::retry(|| rustix::io::pread(&events, &mut buffer, 0))
+        let length = super::dir::retry(|| rustix::io::pread(events, &mut buffer, 0))
             .map_err(|errno| Error::on("read", &dir.path().join("cgroup.events"), errno))?;
         let text = String::from_utf8_lossy(buffer.get(..length).unwrap_or_default());
         let state = text.lines().find_map(|line| line.strip_prefix("frozen "));
@@ -127,9 +131,37 @@ fn wait_for(dir: &Dir, frozen: bool) -> Result<()> {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(1),
             tv_nsec: left.subsec_nanos().into(),
         };
-        match poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&left)) {
+        match poll(&mut [PollFd::new(events, PollFlags::PRI)], Some(&left)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::on("poll", &dir.path().join("cgroup.events"), errno)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    /// As systemd removes the cgroup of a container that was killed while somebody looks whether it is frozen.
+    #[test]
+    fn a_cgroup_that_goes_while_it_is_looked_at_is_not_frozen() {
+        let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+        let Some(mount) = mounts.into_iter().find(|mount| mount.join("cgroup.procs").exists()) else {
+            println!("skipped: no cgroup2 is mounted here");
+            return;
+        };
+        let path = mount.join(format!("cofferdam-freezer-{}", std::process::id()));
+        if fs::create_dir(&path).is_err() {
+            println!("skipped: needs root");
+            return;
+        }
+        let dir = Dir::open(&path).unwrap();
+        let events = dir.open_file("cgroup.events", OFlags::RDONLY).unwrap();
+        fs::remove_dir(&path).unwrap();
+        assert!(absent_as_none(wait_for_event(&dir, &events, true)).unwrap().is_none());
+        assert!(absent_as_none(wait_for(&dir, true)).unwrap().is_none());
+        absent_as_none(freeze_v2(&dir, false)).unwrap();
     }
 }
