@@ -5,6 +5,8 @@ use crate::fixture::place;
 use crate::tools::{core, running, service, unique};
 use hcs::HResult;
 use hcs::document::Guid;
+#[cfg(feature = "undocumented")]
+use hcs::documents::network::{HostComputeEndpoint, HostComputeQuery};
 use hcs::documents::{StartOptions, SystemQuery};
 use hcs::service::ComputeService;
 use hcs::windows::computecore::{ComputeCore, Service};
@@ -246,7 +248,13 @@ fn undocumented() {
     let running = running(&service, &id);
     let system = core.open_compute_system(&id).unwrap();
     let operation = core.create_operation().unwrap();
+    let file = tempfile::tempfile().unwrap();
+    let lent = std::os::windows::io::AsHandle::as_handle(&file);
+    let endpoint = endpoint(&ComputeNetwork::load(&place()).unwrap());
     let refused = [
+        operation.add_resource(hcs::windows::computecore::ResourceKind::File, "hcs-file:disk", lent),
+        endpoint.stats(&HostComputeQuery::all()).map(drop),
+        endpoint.addresses(&HostComputeQuery::all()).map(drop),
         system.initialize_live_migration(&operation, None),
         system.start_live_migration(&operation, None),
         system.transfer_live_migration(&operation, None),
@@ -264,4 +272,25 @@ fn undocumented() {
     }
     assert!(core.create_operation_with_notifications(1).is_err());
     running.terminate().unwrap().wait().unwrap();
+}
+
+/// An open endpoint of a network of its own.
+#[cfg(feature = "undocumented")]
+fn endpoint(service: &ComputeNetwork) -> hcs::windows::computenetwork::ObjectHandle<HostComputeEndpoint> {
+    use hcs::document::SchemaVersion;
+    use hcs::documents::network::{HostComputeNetwork, Ipam, IpamType, NetworkMode, Subnet};
+    use hcs::network::ComputeNetwork as _;
+
+    let subnet = Subnet::new().ip_address_prefix("10.1.0.0/24");
+    let network = HostComputeNetwork::new()
+        .schema_version(SchemaVersion::V2_0)
+        .name(unique("undocumented"))
+        .kind(NetworkMode::Nat)
+        .ipams([Ipam::new().kind(IpamType::Static).subnets([subnet])]);
+    let network = service.networks().create(None, &network).unwrap();
+    let endpoint = HostComputeEndpoint::new()
+        .schema_version(SchemaVersion::V2_0)
+        .name(unique("undocumented"))
+        .host_compute_network(network.id.unwrap());
+    service.create_open(None, &endpoint).unwrap()
 }
