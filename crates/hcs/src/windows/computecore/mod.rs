@@ -9,6 +9,7 @@
 mod functions;
 mod operation;
 mod process;
+mod registration;
 mod service;
 mod system;
 

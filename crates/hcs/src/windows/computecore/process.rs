@@ -1,25 +1,23 @@
 //! A process in a compute system by way of computecore.dll: the library's handle, and the typed process over it.
 
-// UNSAFETY: handles are pointers, and the callback is a C function with a context.
+// UNSAFETY: handles are pointers.
 #![expect(unsafe_code, reason = "computecore.dll has a C interface")]
 
 use super::functions::Functions;
 use super::operation::{OperationHandle, Tracked, milliseconds};
-use crate::abi::{HCS_EVENT, HCS_OPERATION, HCS_PROCESS, HRESULT, PCWSTR};
+use super::registration::Registration;
+use crate::abi::{HCS_OPERATION, HCS_PROCESS, HRESULT, PCWSTR};
 use crate::document::Document as _;
 use crate::documents::{ProcessModifyRequest, ProcessStatus, SignalProcessOptions};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{EventCallback, EventOptions};
-use crate::hresult::HResult;
 use crate::operation::{Operation, OperationKind};
 use crate::service::{Process, ProcessInformation};
-use crate::windows::answer::{check, check_with, no_handle};
+use crate::windows::answer::{check_with, no_handle};
 use crate::windows::library::Unavailable;
 use crate::windows::listener::Listener;
-use crate::windows::text::{Local, Optional, Returned, read, shown, wide};
-use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use crate::windows::text::{Local, Optional, Returned, read, wide};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A handle to a process, closed when it is dropped: computecore.dll's functions on it, JSON in and out.
@@ -28,9 +26,7 @@ pub struct ProcessHandle {
     raw: HCS_PROCESS,
     /// The compute system's id, for errors.
     system: Arc<str>,
-    listener: Arc<Listener<ProcessStatus>>,
-    /// Whether the library has a count of the listener.
-    registered: Mutex<bool>,
+    callback: Registration<ProcessStatus>,
 }
 
 // SAFETY: the library's handles may be used by every thread.
@@ -55,8 +51,7 @@ impl ProcessHandle {
             functions: Arc::clone(functions),
             raw,
             system: Arc::clone(system),
-            listener: Arc::new(Listener::new()),
-            registered: Mutex::new(false),
+            callback: Registration::of(Arc::new(Listener::new())),
         })
     }
 
@@ -133,32 +128,15 @@ impl ProcessHandle {
     /// `HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET` if it has one.
     pub fn set_callback(&self, options: EventOptions, callback: EventCallback) -> Result<()> {
         self.register(options)?;
-        self.listener.set(options, callback)
+        self.callback.listener().set(options, callback)
     }
 
     /// Gives the library a callback, once for the life of the handle.
     fn register(&self, options: EventOptions) -> Result<()> {
-        let attempted = self.attempted("set the callback of");
-        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-        if *registered {
-            return match options.live_migration {
-                true => Err(Error::new(attempted, HResult::HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET)),
-                false => Ok(()),
-            };
-        }
-        // The ends of operations reach the callback by way of the operations themselves.
-        let bits = EventOptions { operation_callbacks: false, ..options }.bits().cast_signed();
-        let context = Arc::into_raw(Arc::clone(&self.listener));
-        // SAFETY: the handle is open; the context is counted until the handle is closed.
-        let answer =
-            unsafe { self.functions.HcsSetProcessCallback(self.raw, bits, context.cast(), Some(heard)) };
-        let set = check(answer, &attempted);
-        match &set {
-            Ok(()) => *registered = true,
-            // SAFETY: the library has not taken the count.
-            Err(_) => drop(unsafe { Arc::from_raw(context) }),
-        }
-        set
+        self.callback.register(options, self.attempted("set the callback of"), |bits, context, callback| {
+            // SAFETY: the handle is open; the context is counted until it is closed.
+            unsafe { self.functions.HcsSetProcessCallback(self.raw, bits, context, callback) }
+        })
     }
 
     fn call(
@@ -183,13 +161,11 @@ impl ProcessHandle {
 
 impl Drop for ProcessHandle {
     fn drop(&mut self) {
-        self.listener.close();
+        self.callback.listener().close();
         // SAFETY: the handle is open and not used again. A host that could open it can close it.
         let _ = unsafe { self.functions.HcsCloseProcess(self.raw) };
-        if *self.registered.lock().unwrap_or_else(PoisonError::into_inner) {
-            // SAFETY: the count that the library had; the handle is closed, so it calls no more.
-            drop(unsafe { Arc::from_raw(Arc::as_ptr(&self.listener)) });
-        }
+        // SAFETY: the handle is closed, and this is its end.
+        unsafe { self.callback.release() };
     }
 }
 
@@ -200,23 +176,6 @@ impl std::fmt::Debug for ProcessHandle {
             .field("raw", &self.raw)
             .finish_non_exhaustive()
     }
-}
-
-/// The callback of every process's handle.
-unsafe extern "system" fn heard(event: *const HCS_EVENT, context: *const c_void) {
-    let context = context.cast::<Listener<ProcessStatus>>();
-    // SAFETY: the library calls with the context that it was given, of which it has a count; this one is for the
-    // time of the call, in which the handle may be closed.
-    let listener = unsafe {
-        Arc::increment_strong_count(context);
-        Arc::from_raw(context)
-    };
-    // SAFETY: null, or an event that lives until this returns.
-    let Some(event) = (unsafe { event.as_ref() }) else { return };
-    // SAFETY: the event's text lives until this returns.
-    let data = unsafe { shown(event.EventData) };
-    // A panic ends here: there is nothing of Rust above.
-    let _ = catch_unwind(AssertUnwindSafe(|| listener.hear(event.Type.cast_unsigned(), data)));
 }
 
 /// A typed process.
@@ -235,7 +194,7 @@ impl TypedProcess {
             functions: &self.handle.functions,
             kind,
             attempted: self.handle.attempted(verb),
-            listener: Some(&self.handle.listener),
+            listener: Some(self.handle.callback.listener()),
         }
     }
 
@@ -252,7 +211,7 @@ impl TypedProcess {
 
 impl Drop for TypedProcess {
     fn drop(&mut self) {
-        let listener = &self.handle.listener;
+        let listener = self.handle.callback.listener();
         listener.close();
         if listener.is_waited_for() {
             listener.keep(Arc::clone(&self.handle));
@@ -297,7 +256,7 @@ impl Process for TypedProcess {
 
     fn exit(&self) -> Result<Operation<ProcessStatus>> {
         self.handle.register(EventOptions::default())?;
-        Ok(self.handle.listener.exit(self.handle.attempted("wait for the exit of")))
+        Ok(self.handle.callback.listener().exit(self.handle.attempted("wait for the exit of")))
     }
 
     fn set_callback(&self, options: EventOptions, callback: EventCallback) -> Result<()> {

@@ -1,31 +1,29 @@
 //! A compute system by way of computecore.dll: the library's handle, and the typed system over it.
 
-// UNSAFETY: handles are pointers, and the callback is a C function with a context.
+// UNSAFETY: handles are pointers.
 #![expect(unsafe_code, reason = "computecore.dll has a C interface")]
 
 use super::ComputeCore;
 use super::functions::Functions;
 use super::operation::{OperationHandle, Tracked};
 use super::process::{ProcessHandle, TypedProcess};
-use crate::abi::{GENERIC_ALL, HCS_EVENT, HCS_OPERATION, HCS_SYSTEM, HRESULT, PCWSTR};
+use super::registration::Registration;
+use crate::abi::{GENERIC_ALL, HCS_OPERATION, HCS_SYSTEM, HRESULT, PCWSTR};
 use crate::document::Document as _;
 use crate::documents::{
     CrashOptions, ModifySettingRequest, NotificationType, PauseOptions, ProcessParameters, Properties,
     SaveOptions, ShutdownOptions, StartOptions, SystemExitStatus, SystemPropertyQuery,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::event::{EventCallback, EventOptions};
-use crate::hresult::HResult;
 use crate::operation::{Operation, OperationKind};
 use crate::service::{Process, ProcessInformation, System};
 use crate::windows::answer::{check, check_with, no_handle};
 use crate::windows::library::Unavailable;
 use crate::windows::listener::Listener;
-use crate::windows::text::{Local, Optional, Returned, read, shown, unless_empty, wide};
-use std::ffi::c_void;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::windows::text::{Local, Optional, Returned, read, unless_empty, wide};
 use std::ptr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A handle to a compute system, closed when it is dropped: computecore.dll's functions on it, JSON in and out.
@@ -33,9 +31,7 @@ pub struct SystemHandle {
     functions: Arc<Functions>,
     raw: HCS_SYSTEM,
     id: Arc<str>,
-    listener: Arc<Listener<SystemExitStatus>>,
-    /// Whether the library has a count of the listener.
-    registered: Mutex<bool>,
+    callback: Registration<SystemExitStatus>,
     /// The library, if the system may end with this handle.
     ends_with_it: Option<ComputeCore>,
 }
@@ -57,8 +53,7 @@ impl SystemHandle {
             functions: Arc::clone(core.functions()),
             raw,
             id: id.into(),
-            listener: Arc::new(Listener::new()),
-            registered: Mutex::new(false),
+            callback: Registration::of(Arc::new(Listener::new())),
             ends_with_it: None,
         })
     }
@@ -211,45 +206,15 @@ impl SystemHandle {
     /// `HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET` if it has one.
     pub fn set_callback(&self, options: EventOptions, callback: EventCallback) -> Result<()> {
         self.register(options)?;
-        self.listener.set(options, callback)
+        self.callback.listener().set(options, callback)
     }
 
     /// Gives the library a callback, once for the life of the handle.
     fn register(&self, options: EventOptions) -> Result<()> {
-        let attempted = self.attempted("set the callback of");
-        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-        if *registered {
-            return match options.live_migration {
-                true => Err(Error::new(attempted, HResult::HCS_E_OPERATION_SYSTEM_CALLBACK_ALREADY_SET)),
-                false => Ok(()),
-            };
-        }
-        // The ends of operations reach the callback by way of the operations themselves.
-        let bits = EventOptions { operation_callbacks: false, ..options }.bits().cast_signed();
-        let context = Arc::into_raw(Arc::clone(&self.listener));
-        // SAFETY: the handle is open; the context is counted until the handle is closed.
-        let answer = unsafe {
-            self.functions.HcsSetComputeSystemCallback(self.raw, bits, context.cast(), Some(heard))
-        };
-        let set = check(answer, &attempted);
-        match &set {
-            Ok(()) => *registered = true,
-            // SAFETY: the library has not taken the count.
-            Err(_) => drop(unsafe { Arc::from_raw(context) }),
-        }
-        set
-    }
-
-    /// A function of live migration.
-    #[cfg(feature = "undocumented")]
-    fn migrate(
-        &self,
-        verb: &str,
-        operation: &OperationHandle,
-        options: Option<&str>,
-        call: Call,
-    ) -> Result<()> {
-        self.call(verb, operation, options, call)
+        self.callback.register(options, self.attempted("set the callback of"), |bits, context, callback| {
+            // SAFETY: the handle is open; the context is counted until it is closed.
+            unsafe { self.functions.HcsSetComputeSystemCallback(self.raw, bits, context, callback) }
+        })
     }
 
     /// `HcsInitializeLiveMigrationOnSource`.
@@ -262,7 +227,7 @@ impl SystemHandle {
         operation: &OperationHandle,
         options: Option<&str>,
     ) -> Result<()> {
-        self.migrate("prepare to migrate", operation, options, Functions::HcsInitializeLiveMigrationOnSource)
+        self.call("prepare to migrate", operation, options, Functions::HcsInitializeLiveMigrationOnSource)
     }
 
     /// `HcsStartLiveMigrationOnSource`.
@@ -271,7 +236,7 @@ impl SystemHandle {
     /// What the library answers at once; the operation has the rest.
     #[cfg(feature = "undocumented")]
     pub fn start_live_migration(&self, operation: &OperationHandle, options: Option<&str>) -> Result<()> {
-        self.migrate("migrate", operation, options, Functions::HcsStartLiveMigrationOnSource)
+        self.call("migrate", operation, options, Functions::HcsStartLiveMigrationOnSource)
     }
 
     /// `HcsStartLiveMigrationTransfer`.
@@ -280,7 +245,7 @@ impl SystemHandle {
     /// What the library answers at once; the operation has the rest.
     #[cfg(feature = "undocumented")]
     pub fn transfer_live_migration(&self, operation: &OperationHandle, options: Option<&str>) -> Result<()> {
-        self.migrate("transfer", operation, options, Functions::HcsStartLiveMigrationTransfer)
+        self.call("transfer", operation, options, Functions::HcsStartLiveMigrationTransfer)
     }
 
     /// `HcsFinalizeLiveMigration`.
@@ -289,7 +254,7 @@ impl SystemHandle {
     /// What the library answers at once; the operation has the rest.
     #[cfg(feature = "undocumented")]
     pub fn finalize_live_migration(&self, operation: &OperationHandle, options: Option<&str>) -> Result<()> {
-        self.migrate("finalize the migration of", operation, options, Functions::HcsFinalizeLiveMigration)
+        self.call("finalize the migration of", operation, options, Functions::HcsFinalizeLiveMigration)
     }
 
     /// `HcsCancelLiveMigration`.
@@ -298,7 +263,7 @@ impl SystemHandle {
     /// What the library answers at once; the operation has the rest.
     #[cfg(feature = "undocumented")]
     pub fn cancel_live_migration(&self, operation: &OperationHandle, options: Option<&str>) -> Result<()> {
-        self.migrate("cancel the migration of", operation, options, Functions::HcsCancelLiveMigration)
+        self.call("cancel the migration of", operation, options, Functions::HcsCancelLiveMigration)
     }
 
     fn call(
@@ -331,7 +296,7 @@ fn after_last_handle(core: &ComputeCore, id: &str, listener: &Arc<Listener<Syste
         }
         Err(error) => listener.end(Err(error)),
         Ok(mut handle) => {
-            handle.listener = Arc::clone(listener);
+            handle.callback = Registration::of(Arc::clone(listener));
             match handle.register(EventOptions::default()) {
                 Ok(()) => listener.keep(handle),
                 Err(error) => listener.end(Err(error)),
@@ -342,17 +307,15 @@ fn after_last_handle(core: &ComputeCore, id: &str, listener: &Arc<Listener<Syste
 
 impl Drop for SystemHandle {
     fn drop(&mut self) {
-        self.listener.close();
+        self.callback.listener().close();
         // SAFETY: the handle is open and not used again. A host that could open it can close it.
         let _ = unsafe { self.functions.HcsCloseComputeSystem(self.raw) };
-        if *self.registered.lock().unwrap_or_else(PoisonError::into_inner) {
-            // SAFETY: the count that the library had; the handle is closed, so it calls no more.
-            drop(unsafe { Arc::from_raw(Arc::as_ptr(&self.listener)) });
-        }
+        // SAFETY: the handle is closed, and this is its end.
+        unsafe { self.callback.release() };
         if let Some(core) = self.ends_with_it.take()
-            && self.listener.is_waited_for()
+            && self.callback.listener().is_waited_for()
         {
-            after_last_handle(&core, &self.id, &self.listener);
+            after_last_handle(&core, &self.id, self.callback.listener());
         }
     }
 }
@@ -361,23 +324,6 @@ impl std::fmt::Debug for SystemHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SystemHandle").field("id", &self.id).field("raw", &self.raw).finish_non_exhaustive()
     }
-}
-
-/// The callback of every compute system's handle.
-unsafe extern "system" fn heard(event: *const HCS_EVENT, context: *const c_void) {
-    let context = context.cast::<Listener<SystemExitStatus>>();
-    // SAFETY: the library calls with the context that it was given, of which it has a count; this one is for the
-    // time of the call, in which the handle may be closed.
-    let listener = unsafe {
-        Arc::increment_strong_count(context);
-        Arc::from_raw(context)
-    };
-    // SAFETY: null, or an event that lives until this returns.
-    let Some(event) = (unsafe { event.as_ref() }) else { return };
-    // SAFETY: the event's text lives until this returns.
-    let data = unsafe { shown(event.EventData) };
-    // A panic ends here: there is nothing of Rust above.
-    let _ = catch_unwind(AssertUnwindSafe(|| listener.hear(event.Type.cast_unsigned(), data)));
 }
 
 /// A typed compute system.
@@ -399,7 +345,7 @@ impl TypedSystem {
             functions: &self.0.functions,
             kind,
             attempted: self.0.attempted(verb),
-            listener: Some(&self.0.listener),
+            listener: Some(self.0.callback.listener()),
         }
     }
 
@@ -416,7 +362,7 @@ impl TypedSystem {
 
 impl Drop for TypedSystem {
     fn drop(&mut self) {
-        let listener = &self.0.listener;
+        let listener = self.0.callback.listener();
         listener.close();
         if self.0.ends_with_it.is_none() && listener.is_waited_for() {
             listener.keep(Arc::clone(&self.0));
@@ -507,7 +453,7 @@ impl System for TypedSystem {
 
     fn exit(&self) -> Result<Operation<SystemExitStatus>> {
         self.0.register(EventOptions::default())?;
-        Ok(self.0.listener.exit(self.0.attempted("wait for the exit of")))
+        Ok(self.0.callback.listener().exit(self.0.attempted("wait for the exit of")))
     }
 
     fn set_callback(&self, options: EventOptions, callback: EventCallback) -> Result<()> {
