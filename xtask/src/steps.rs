@@ -38,6 +38,12 @@ impl Steps {
             let verdict = if step.failure.is_none() { "ok    " } else { "FAILED" };
             eprintln!("{verdict} {:>6.1} s  {}", step.took.as_secs_f64(), step.name);
         }
+        // Once more: who sees only the end of the output sees what it was.
+        for step in &self.done {
+            if let Some(failure) = &step.failure {
+                eprintln!("\n{}: {failure}", step.name);
+            }
+        }
         let failed: Vec<&str> =
             self.done.iter().filter(|step| step.failure.is_some()).map(|step| step.name.as_str()).collect();
         ensure!(failed.is_empty(), "failed: {}", failed.join(", "));

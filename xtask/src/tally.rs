@@ -14,6 +14,8 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     ran: BTreeSet<String>,
     skipped: BTreeMap<String, String>,
+    /// The tests that failed, with the first lines of what they said.
+    failures: BTreeMap<String, Vec<String>>,
     section: Section,
     /// The test whose output is repeated.
     test: String,
@@ -60,7 +62,7 @@ impl Tally {
         match self.section {
             Section::Verdicts => self.read_verdict(line),
             Section::Successes => self.read_success(line),
-            Section::Failures => true,
+            Section::Failures => self.read_failure(line),
         }
     }
 
@@ -68,6 +70,18 @@ impl Tally {
     pub(crate) fn skipped(&self) -> impl Iterator<Item = (&str, &str)> {
         let nowhere = self.skipped.iter().filter(|(test, _)| !self.ran.contains(*test));
         nowhere.map(|(test, reason)| (test.as_str(), reason.as_str()))
+    }
+
+    /// The tests that failed and what they said, in brief: whoever sees only the end of a long run sees this.
+    pub(crate) fn failures(&self) -> String {
+        let mut text = String::new();
+        for (test, lines) in &self.failures {
+            text = text + "\n  " + test;
+            for line in lines {
+                text = text + "\n    " + line;
+            }
+        }
+        text
     }
 
     /// `test NAME ... ok`, and the like.
@@ -87,12 +101,27 @@ impl Tally {
             self.skipped.insert(test, reason);
             return false;
         }
+        if verdict == "FAILED" {
+            self.failures.entry(test.clone()).or_default();
+        }
         self.ran.insert(test);
         verdict != "ok"
     }
 
+    fn read_failure(&mut self, line: &str) -> bool {
+        if let Some(test) = headline(line) {
+            test.clone_into(&mut self.test);
+        } else if let Some(lines) = self.failures.get_mut(&self.test)
+            && lines.len() < LINES_OF_A_FAILURE
+            && !line.trim().is_empty()
+        {
+            lines.push(line.to_owned());
+        }
+        true
+    }
+
     fn read_success(&mut self, line: &str) -> bool {
-        if let Some(test) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
+        if let Some(test) = headline(line) {
             test.clone_into(&mut self.test);
         } else if let Some(reason) = line.strip_prefix("skipped:") {
             self.passed_by_skipping += 1;
@@ -101,6 +130,15 @@ impl Tally {
         }
         false
     }
+}
+
+/// Of a failure only this much is repeated at the end.
+const LINES_OF_A_FAILURE: usize = 12;
+
+/// The test whose output follows: `---- NAME stdout ----` of libtest, `---- NAME ----` of libtest-mimic.
+fn headline(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("---- ")?.strip_suffix(" ----")?;
+    Some(name.strip_suffix(" stdout").unwrap_or(name))
 }
 
 fn total(result: &str) -> u64 {
@@ -166,6 +204,7 @@ test result: FAILED. 2 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; 
         assert_eq!((tally.passed, tally.failed), (1, 1));
         assert!(!shown.contains(&"some chatter") && !shown.contains(&"test a ... ok"));
         assert!(shown.contains(&"test d      ... FAILED") && shown.contains(&"---- d stdout ----"));
+        assert!(tally.failures().starts_with("\n  d\n    skipped: this is a failure's output\n"));
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         eprintln!("skipped {test}: {reason}");
     }
     eprintln!("\n{} passed, {} failed, {skipped} skipped", tally.passed, tally.failed);
-    ensure!(failed.is_empty(), "tests failed {}", failed.join(" and "));
+    ensure!(failed.is_empty(), "tests failed {}:{}", failed.join(" and "), tally.failures());
     if std::env::var_os("COFFERDAM_CI").is_some_and(|value| value == "1") {
         refuse_new_skips(&tally)?;
     }
