@@ -14,6 +14,7 @@ pub mod compat;
 pub mod error;
 pub mod id;
 pub mod lifecycle;
+pub mod mount;
 pub mod record;
 pub mod runtime;
 #[cfg(feature = "suite")]
@@ -23,5 +24,6 @@ pub use backend::Backend;
 pub use error::{Classify, Error, Kind};
 pub use id::ContainerId;
 pub use lifecycle::{Status, Verb};
+pub use mount::Mount;
 pub use record::{Record, Store};
 pub use runtime::{Runtime, State};

@@ -6,7 +6,7 @@ use super::{Finding, Project};
 const RULE: &str = "directions";
 
 /// Each crate and the crates of this workspace that its product code may depend on.
-const MAY: [(&str, &[&str]); 12] = [
+const MAY: [(&str, &[&str]); 18] = [
     ("compute", &[]),
     // It stands alone, on Windows and on Linux.
     ("hcs", &[]),
@@ -18,6 +18,13 @@ const MAY: [(&str, &[&str]); 12] = [
     ("computenetwork", &["hcs", "hcs-exports"]),
     ("linux", &["compute"]),
     ("runhcs", &["compute", "linux"]),
+    ("snapshots", &["compute"]),
+    ("images", &["compute", "snapshots"]),
+    ("network", &[]),
+    ("shim-api", &["compute"]),
+    ("shim", &["compute", "linux", "shim-api"]),
+    // It cannot name a backend.
+    ("cri", &["compute", "images", "snapshots", "network", "shim-api"]),
     // It prints the command line's manual, so it has to know the command line; nothing knows it.
     ("manual", &["runhcs"]),
     ("xtask", &[]),

@@ -1,0 +1,1 @@
+//! The CRI daemon: runtime and image services, pods, streams, metrics.

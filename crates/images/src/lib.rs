@@ -1,0 +1,1 @@
+//! Container images: references, registries, the content store, unpacking, garbage collection.

@@ -1,0 +1,1 @@
+//! Pod network namespaces and the Container Network Interface.

@@ -1,0 +1,3 @@
+//! `containerd-shim-runhcs-v1`.
+
+fn main() {}
