@@ -1,1 +1,3 @@
-//! The CRI daemon: runtime and image services, pods, streams, metrics.
+//! The CRI daemon `cofferdam`: the kubelet's runtime and image services over images, snapshots, networks and the
+//! shims that hold the pods.
+pub mod wire;
