@@ -16,8 +16,6 @@ pub(super) struct Surroundings<'a> {
     pub(super) host: &'a Host,
     pub(super) privileged: bool,
     pub(super) read_only_root: bool,
-    /// The container has a cgroup namespace of its own.
-    pub(super) cgroup_namespace: bool,
     /// The pod's user namespace is not the host's.
     pub(super) user_namespace: bool,
     /// The network is the host's: a user namespace that does not own it cannot mount sysfs.
@@ -236,7 +234,6 @@ mod tests {
             host,
             privileged: false,
             read_only_root: true,
-            cgroup_namespace: true,
             user_namespace: false,
             host_network: false,
             shared: &[],
