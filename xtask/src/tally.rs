@@ -11,11 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
-    pub(crate) failed: u64,
     ran: BTreeSet<String>,
     skipped: BTreeMap<String, String>,
     /// The tests that failed, with the first lines of what they said.
     failures: BTreeMap<String, Vec<String>>,
+    /// Whether what is read now is the second try of tests that failed.
+    again: bool,
+    /// The tests that failed and passed when they ran again by themselves.
+    unsteady: BTreeSet<String>,
     section: Section,
     /// The test whose output is repeated.
     test: String,
@@ -46,7 +49,6 @@ impl Tally {
             self.announced = None;
             self.passed +=
                 count(result, "passed").saturating_sub(std::mem::take(&mut self.passed_by_skipping));
-            self.failed += count(result, "failed");
             return true;
         }
         if self.announced.is_none()
@@ -57,6 +59,8 @@ impl Tally {
         match line {
             "successes:" => self.section = Section::Successes,
             "failures:" => self.section = Section::Failures,
+            AGAIN => self.again = true,
+            _ if line.starts_with("== ") => self.again = false,
             _ => {}
         }
         match self.section {
@@ -70,6 +74,26 @@ impl Tally {
     pub(crate) fn skipped(&self) -> impl Iterator<Item = (&str, &str)> {
         let nowhere = self.skipped.iter().filter(|(test, _)| !self.ran.contains(*test));
         nowhere.map(|(test, reason)| (test.as_str(), reason.as_str()))
+    }
+
+    /// How many tests failed.
+    pub(crate) fn failed(&self) -> usize {
+        self.failures.len()
+    }
+
+    /// The names of the tests that failed.
+    pub(crate) fn failed_tests(&self) -> Vec<String> {
+        self.failures.keys().cloned().collect()
+    }
+
+    /// From here on tests that failed run again, until a line that starts with `== `.
+    pub(crate) fn again(&mut self) {
+        self.again = true;
+    }
+
+    /// The tests that passed only by themselves.
+    pub(crate) fn unsteady(&self) -> impl Iterator<Item = &str> {
+        self.unsteady.iter().map(String::as_str)
     }
 
     /// The tests that failed and what they said, in brief: whoever sees only the end of a long run sees this.
@@ -103,6 +127,8 @@ impl Tally {
         }
         if verdict == "FAILED" {
             self.failures.entry(test.clone()).or_default();
+        } else if verdict == "ok" && self.again && self.failures.remove(&test).is_some() {
+            self.unsteady.insert(test.clone());
         }
         self.ran.insert(test);
         verdict != "ok"
@@ -131,6 +157,9 @@ impl Tally {
         false
     }
 }
+
+/// The line before the output of tests that failed and run again.
+pub(crate) const AGAIN: &str = "== again";
 
 /// Of a failure only this much is repeated at the end.
 const LINES_OF_A_FAILURE: usize = 12;
@@ -201,10 +230,24 @@ test result: FAILED. 2 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; 
             [("b", "no CAP_SYS_RESOURCE"), ("c", "takes an hour"), ("exec::e", "needs systemd")]
         );
         // One of the two that libtest calls passed was skipped.
-        assert_eq!((tally.passed, tally.failed), (1, 1));
+        assert_eq!((tally.passed, tally.failed()), (1, 1));
         assert!(!shown.contains(&"some chatter") && !shown.contains(&"test a ... ok"));
         assert!(shown.contains(&"test d      ... FAILED") && shown.contains(&"---- d stdout ----"));
         assert!(tally.failures().starts_with("\n  d\n    skipped: this is a failure's output\n"));
+    }
+
+    #[test]
+    fn a_test_that_passes_by_itself_is_unsteady_and_has_not_failed() {
+        let mut tally = Tally::default();
+        read(&mut tally, OUTPUT);
+        // In another program a test of that name passes: that changes nothing.
+        read(
+            &mut tally,
+            "== another program\nrunning 1 test\ntest d ... ok\n\ntest result: ok. 1 passed; 0 failed",
+        );
+        assert_eq!(tally.failed_tests(), ["d"]);
+        read(&mut tally, "== again\nrunning 1 test\ntest d ... ok\n\ntest result: ok. 1 passed; 0 failed");
+        assert_eq!((tally.failed(), tally.unsteady().collect::<Vec<_>>()), (0, vec!["d"]));
     }
 
     #[test]

@@ -1,1 +1,3 @@
 //! Container images: references, registries, the content store, unpacking, garbage collection.
+
+pub mod unpack;

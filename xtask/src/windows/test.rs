@@ -57,9 +57,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         examples()?;
         shared_object()?;
     }
-    let Tally { passed: all, failed, .. } = &tally;
+    let (all, failed) = (tally.passed, tally.failed());
     eprintln!("\nunder Wine: {all} passed, {failed} failed; of the suite's cases {cases} passed");
-    ensure!(passed, "tests failed under Wine");
+    ensure!(passed, "tests failed under Wine:{}", tally.failures());
     ensure!(tally.passed > 0, "no test ran");
     Ok(())
 }

@@ -1,0 +1,13 @@
+//! The generated code of `proto/extension.proto`.
+#![allow(warnings, clippy::all, clippy::unwrap_used, reason = "generated")]
+
+pub(crate) mod extension {
+    include!(concat!(env!("OUT_DIR"), "/extension.rs"));
+}
+
+pub(crate) mod rpc {
+    include!(concat!(env!("OUT_DIR"), "/extension_ttrpc.rs"));
+}
+
+pub(crate) use extension::{AttachRequest, Nothing, ReopenLogRequest};
+pub(crate) use rpc::{Extension, ExtensionClient, create_extension};
