@@ -12,6 +12,7 @@
 //! | `chain`, `plugin`, `versions` | a list of plugins run in order, one run of one plugin, what versions it speaks |
 //! | `attachment`, `bandwidth` | what is asked for |
 //! | `result` | what plugins answer, in all versions of the specification |
+//! | `turns` | who works on what, one at a time |
 //! | `record` | what must be known to undo an attachment, on disk |
 
 mod attachment;
