@@ -1,7 +1,7 @@
 //! The daemon as a whole: what its verbs share.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use images::Images;
@@ -10,11 +10,12 @@ use shim_api::{Launch, Options};
 use snapshots::Snapshotter;
 
 use crate::config::{Config, Handler, IpPreference};
-use crate::error::{Attempt as _, Error, Result};
+use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::events::Events;
 use crate::host::Host;
 use crate::state::Registry;
 use crate::store::{Contents, Store};
+use crate::streaming::Server;
 
 /// The name of the daemon's containers among others that a shim may have.
 const NAMESPACE: &str = "cri";
@@ -31,6 +32,7 @@ pub(crate) struct Daemon {
     pub(crate) snapshots: Arc<dyn Snapshotter>,
     pub(crate) cni: Cni,
     pub(crate) events: Events,
+    streaming: OnceLock<Server>,
     /// The shim's program, found.
     shim: PathBuf,
 }
@@ -56,10 +58,22 @@ impl Daemon {
             snapshots,
             cni,
             events: Events::default(),
+            streaming: OnceLock::new(),
             shim,
             config,
         };
         Ok((Arc::new(daemon), contents))
+    }
+
+    /// The server of exec, attach and port-forward.
+    pub(crate) fn streaming(&self) -> Result<&Server> {
+        let starting = || Error::new(Kind::Unavailable, "the streaming server has not started yet");
+        self.streaming.get().ok_or_else(starting)
+    }
+
+    /// Hands over the server, once.
+    pub(crate) fn set_streaming(&self, server: Server) {
+        self.streaming.get_or_init(|| server);
     }
 
     /// The handler that a pod asks for; empty for the default.

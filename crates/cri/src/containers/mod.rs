@@ -16,10 +16,11 @@ mod start;
 mod status;
 mod stop;
 mod update;
+mod urls;
 
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use create::create;
-pub(crate) use exec::exec_sync;
+pub(crate) use exec::{Fifos, exec_sync, first_process, running};
 pub(crate) use list::{list, passes};
 pub(crate) use logs::reopen_log;
 pub(crate) use remove::{remove, remove_container, remove_leftovers};
@@ -27,3 +28,4 @@ pub(crate) use start::{ended, read_outcome, reap, reap_leftovers, start, watch};
 pub(crate) use status::{status, status_response};
 pub(crate) use stop::{kill, stop};
 pub(crate) use update::update_resources;
+pub(crate) use urls::{attach_url, exec_url};

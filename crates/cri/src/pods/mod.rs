@@ -11,6 +11,7 @@
 mod files;
 mod list;
 mod network;
+mod port_forward;
 mod remove;
 mod run;
 mod stop;
@@ -19,6 +20,7 @@ mod update;
 pub(crate) use files::shared;
 pub(crate) use list::{list, matches_labels, status, status_response};
 pub(crate) use network::detach;
+pub(crate) use port_forward::port_forward_url;
 pub(crate) use remove::{remove, remove_leftovers};
 pub(crate) use run::{name, ready, run, watch};
 pub(crate) use stop::{stop, stop_running};
