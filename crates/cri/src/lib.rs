@@ -8,3 +8,4 @@ mod id;
 mod record;
 mod spec;
 mod store;
+pub mod streaming;
