@@ -23,7 +23,7 @@ use crate::wire::v1::image_service_server::ImageServiceServer;
 use crate::wire::v1::runtime_service_server::RuntimeServiceServer;
 
 /// Takes up what is there, serves until a signal asks it to end, and leaves every pod running.
-pub async fn serve(config: Config) -> Result<()> {
+pub(crate) async fn serve(config: Config) -> Result<()> {
     let socket = config.grpc.socket.clone();
     let limit = config.grpc.max_message_bytes;
     let listener = listen(&config).await?;

@@ -21,7 +21,7 @@ mod urls;
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use create::create;
 pub(crate) use exec::{Fifos, exec_sync, first_process, running};
-pub(crate) use list::{list, passes};
+pub(crate) use list::list;
 pub(crate) use logs::reopen_log;
 pub(crate) use remove::{remove, remove_container, remove_leftovers};
 pub(crate) use start::{ended, read_outcome, reap, reap_leftovers, start, watch};

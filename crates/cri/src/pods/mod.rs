@@ -19,9 +19,8 @@ mod update;
 
 pub(crate) use files::shared;
 pub(crate) use list::{list, matches_labels, status, status_response};
-pub(crate) use network::detach;
 pub(crate) use port_forward::port_forward_url;
 pub(crate) use remove::{remove, remove_leftovers};
 pub(crate) use run::{name, ready, run, watch};
-pub(crate) use stop::{stop, stop_running};
+pub(crate) use stop::stop;
 pub(crate) use update::update_resources;

@@ -19,4 +19,4 @@ pub(crate) use container::{ContainerRequest, container_spec, exec_process, read 
 pub(crate) use pod::{Mappings, Namespaces, PodRequest, hostname, pod_mappings, pod_spec, security};
 pub(crate) use resources::{Cgroups, limits, merge};
 pub(crate) use signal::{of_name as signal_of_name, of_wire as signal_of_wire, to_wire as signal_to_wire};
-pub(crate) use user::{Accounts, User, resolve};
+pub(crate) use user::{Accounts, resolve};
