@@ -16,6 +16,8 @@ mod error;
 mod idmap;
 pub mod overlay;
 pub mod stack;
+#[cfg(feature = "suite")]
+pub mod suite;
 mod tree;
 
 pub use chain::{ChainId, InvalidChainId};
@@ -118,4 +120,9 @@ pub trait Snapshotter: Send + Sync {
     /// Removes a layer. Refused ([`Error::LayerInUse`]) while a layer or a root lies on it. One that is not there is
     /// removed.
     fn remove_layer(&self, chain: &ChainId) -> Result<()>;
+}
+
+/// What a folder occupies, with all that is in it; a file with several names counts once.
+pub fn measure(folder: &Path) -> std::io::Result<Usage> {
+    Ok(tree::usage(folder)?)
 }

@@ -72,7 +72,7 @@ pub struct Overlay {
     /// Held while a layer is committed or removed; both are rare.
     layers_change: Mutex<()>,
     reaper: Reaper,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Overlay {
@@ -89,7 +89,7 @@ impl Overlay {
             private.create(&folder).map_err(io_error("create", &folder))?;
         }
         let root = root.canonicalize().map_err(io_error("find", root))?;
-        let lock = lock(&root)?;
+        let lock = Lock::take(&root)?;
         let attributes = attributes();
         let volatile = settings.volatile && kernel_at_least(5, 10);
         let flavour = Flavour { attributes, volatile, metacopy: settings.metacopy };
@@ -203,14 +203,26 @@ impl Snapshotter for Overlay {
 }
 
 /// Keeps other processes out: they would sweep our drafts.
-fn lock(root: &Path) -> Result<File> {
-    let path = root.join("lock");
-    let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = options.map_err(io_error("open", &path))?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(root.to_owned())),
-        Err(cause) => Err(io_error("lock", &path)(cause)),
+struct Lock(File);
+
+impl Lock {
+    fn take(root: &Path) -> Result<Self> {
+        let path = root.join("lock");
+        let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = options.map_err(io_error("open", &path))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(root.to_owned())),
+            Err(cause) => Err(io_error("lock", &path)(cause)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing is not enough: a program that is being started at this moment still has the descriptor.
+    fn drop(&mut self) {
+        // Closing comes next, which cannot fail.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
     }
 }
 

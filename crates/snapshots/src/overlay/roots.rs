@@ -159,7 +159,7 @@ pub(super) fn mounts(overlay: &Overlay, key: &str) -> Result<Vec<Mount>> {
 /// A volatile mount leaves a mark that refuses the next one, since the host may have crashed in between. It has not.
 fn allow_again(folder: &Path) -> Result<()> {
     let mark = folder.join("w/work/incompat/volatile");
-    match fs::remove_dir(&mark) {
+    match fs::remove_dir_all(&mark) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", &mark)(error)),
         _ => Ok(()),
     }
