@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::run::Wanted;
+use crate::commands::{self, Client, print};
 use crate::config::{Config, LogFormat};
 use crate::error::Result;
 use crate::serve;
@@ -44,6 +46,51 @@ enum Command {
         #[arg(value_enum)]
         what: ConfigCommand,
     },
+    /// Say what this host lacks for running pods, and what to do
+    Doctor,
+    /// List images, or pull or remove one
+    Images {
+        #[command(subcommand)]
+        what: Option<ImagesCommand>,
+    },
+    /// List pods and their containers
+    Pods,
+    /// Run a command in a pod of its own, which goes when the command ends
+    Run {
+        /// The runtime handler
+        #[arg(long, default_value = "", hide_default_value = true)]
+        handler: String,
+        /// Use the host's network
+        #[arg(long)]
+        host_network: bool,
+        /// The image
+        image: String,
+        /// The command, instead of the image's
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Remove images that no container is made of
+    Gc,
+    /// Write what somebody who helps wants to see to an archive
+    SupportBundle {
+        /// The archive
+        #[arg(default_value = "cofferdam-support.tar")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum ImagesCommand {
+    /// Pull an image
+    Pull {
+        /// Its name
+        image: String,
+    },
+    /// Remove an image
+    Remove {
+        /// Its name or id
+        image: String,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -60,7 +107,7 @@ enum ConfigCommand {
 pub fn run() -> i32 {
     let line = CommandLine::parse();
     match execute(line) {
-        Ok(()) => 0,
+        Ok(code) => code,
         Err(error) => {
             say(&format!("cofferdam: {}", crate::error::chain(&error)));
             1
@@ -68,19 +115,48 @@ pub fn run() -> i32 {
     }
 }
 
-fn execute(line: CommandLine) -> Result<()> {
+fn execute(line: CommandLine) -> Result<i32> {
     if let Command::Config { what: ConfigCommand::Default } = line.command {
-        return print(&Config::default().to_toml()?);
+        print(&Config::default().to_toml()?)?;
+        return Ok(0);
     }
     let config = line.globals.config()?;
     match line.command {
         Command::Serve => {
             log(&config);
-            runtime()?.block_on(serve::serve(config))
+            runtime()?.block_on(serve::serve(config))?;
         }
-        Command::Config { what: ConfigCommand::Show } => print(&config.to_toml()?),
-        Command::Config { .. } => Ok(()),
+        Command::Config { what: ConfigCommand::Show } => print(&config.to_toml()?)?,
+        // That it was read is the check.
+        Command::Config { .. } => {}
+        Command::Doctor => commands::doctor::doctor(&config)?,
+        Command::SupportBundle { file } => {
+            runtime()?.block_on(commands::support_bundle::support_bundle(&config, &file))?;
+        }
+        command => return runtime()?.block_on(ask(&config, command)),
     }
+    Ok(0)
+}
+
+/// The commands that are a client's.
+async fn ask(config: &Config, command: Command) -> Result<i32> {
+    let mut client = Client::connect(&config.grpc.socket).await?;
+    let client = &mut client;
+    match command {
+        Command::Images { what: None } => commands::images::images(client).await?,
+        Command::Images { what: Some(ImagesCommand::Pull { image }) } => commands::images::pull(client, &image).await?,
+        Command::Images { what: Some(ImagesCommand::Remove { image }) } => {
+            commands::images::remove(client, &image).await?;
+        }
+        Command::Pods => commands::pods::pods(client).await?,
+        Command::Gc => commands::gc::gc(client).await?,
+        Command::Run { handler, host_network, image, command } => {
+            let wanted = Wanted { image, command, handler, host_network };
+            return commands::run::run(client, &config.state, &wanted).await;
+        }
+        Command::Serve | Command::Config { .. } | Command::Doctor | Command::SupportBundle { .. } => {}
+    }
+    Ok(0)
 }
 
 impl Globals {
@@ -118,12 +194,6 @@ fn log(config: &Config) {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
     }
-}
-
-fn print(text: &str) -> Result<()> {
-    use crate::error::Attempt as _;
-    use std::io::Write as _;
-    std::io::stdout().write_all(text.as_bytes()).attempt(|| "print".to_owned())
 }
 
 #[expect(clippy::print_stderr, reason = "a command line's errors go there")]

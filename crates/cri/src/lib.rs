@@ -10,6 +10,7 @@
 
 pub mod cli;
 mod clock;
+mod commands;
 pub mod config;
 mod containers;
 mod daemon;
