@@ -10,6 +10,9 @@ use std::process::{Command, Stdio};
 
 const ROOT: &str = "SNAPSHOTS_TEST_ROOT";
 
+/// Folders for roots to come lie where drafts do.
+pub(super) const SPARES: usize = 4;
+
 /// Files of each layer: a layer that lacks one is half a layer.
 const FILES: usize = 5;
 
@@ -81,5 +84,5 @@ fn whole(root: &Path) {
     let count = |folder: &str| fs::read_dir(root.join(folder)).unwrap().count();
     assert_eq!((count("l"), count("s")), (2 * layers.len(), snapshots.len()));
     overlay.wait_deleted();
-    assert_eq!(count("t"), 0);
+    assert!(count("t") <= SPARES);
 }

@@ -1,5 +1,6 @@
 //! What a crash of the host, or of an older program, may leave on disk.
 
+use super::crash::SPARES;
 use compute::error::{Classify as _, Kind};
 use snapshots::overlay::Overlay;
 use snapshots::suite::{chain, layer, look};
@@ -17,7 +18,7 @@ fn earlier(root: &Path) {
 
 fn counts(overlay: &Overlay) -> (usize, usize) {
     overlay.wait_deleted();
-    assert_eq!(fs::read_dir(overlay.root().join("t")).unwrap().count(), 0);
+    assert!(fs::read_dir(overlay.root().join("t")).unwrap().count() <= SPARES);
     (overlay.layers().unwrap().len(), overlay.snapshots().unwrap().len())
 }
 

@@ -74,7 +74,7 @@ fn metacopy_leaves_the_data_where_it_is() {
     let overlay =
         Overlay::open_with(root.path(), Settings { metacopy: true, ..Settings::default() }).unwrap();
     layer(&overlay, &chain('a'), None, |draft| {
-        fs::write(draft.folder().join("f"), vec![1; 1 << 20]).unwrap()
+        fs::write(draft.folder().join("f"), vec![1; 1 << 20]).unwrap();
     });
     let mounts = overlay.prepare("web", &chain('a'), &Prepare::default()).unwrap();
     look(&mounts, "chmod 600 f").unwrap();
