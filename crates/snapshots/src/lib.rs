@@ -119,3 +119,8 @@ pub trait Snapshotter: Send + Sync {
     /// removed.
     fn remove_layer(&self, chain: &ChainId) -> Result<()>;
 }
+
+/// What a folder occupies, with all that is in it; a file with several names counts once.
+pub fn measure(folder: &Path) -> std::io::Result<Usage> {
+    Ok(tree::usage(folder)?)
+}

@@ -60,6 +60,16 @@ impl Stack {
         &self.folders
     }
 
+    /// In which namespace overlayfs' attributes are.
+    pub fn attributes(&self) -> Attributes {
+        self.attributes
+    }
+
+    /// Whether the topmost folder of this name hides those below it.
+    pub fn child_is_opaque(&self, name: &OsStr) -> io::Result<bool> {
+        self.folders.first().map_or(Ok(false), |top| self.is_opaque(&top.join(name)))
+    }
+
     /// What has this name in the folder. Symbolic links are not followed.
     pub fn child(&self, name: &OsStr) -> io::Result<Option<Entry>> {
         let mut folders = Vec::new();

@@ -2,7 +2,9 @@
 
 use super::limits::Limit;
 use compute::error::{Classify, Kind, kind_of_io};
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 /// The result of unpacking.
@@ -73,5 +75,19 @@ impl Classify for Error {
             Error::UnknownCompression(_) => Kind::Unsupported,
             Error::TooMuch { .. } => Kind::ResourceExhausted,
         }
+    }
+}
+
+impl Error {
+    /// What was attempted on what in the layer's folder.
+    pub(super) fn io(attempted: &'static str, path: &[u8], cause: impl Into<io::Error>) -> Self {
+        Error::Io { attempted, path: PathBuf::from(OsStr::from_bytes(path)), cause: cause.into() }
+    }
+
+    /// An entry that is not done as it asks.
+    pub(super) fn refused(path: &[u8], problem: &'static str) -> Self {
+        // A name may be as long as a hostile archive likes; who reads the error need not read all of it.
+        let shown = path.get(..path.len().min(256)).unwrap_or_default();
+        Error::Refused { path: String::from_utf8_lossy(shown).into_owned(), problem }
     }
 }

@@ -3,16 +3,36 @@
 //! The archive is hostile until proven otherwise: nothing it says leads out of the folder, and what it may take is
 //! limited. Layers of one image are unpacked in any order and at once, so what a layer takes from those below it – the
 //! attributes of folders it does not list, files it links to – waits for [`Unpacked::settle`].
+//!
+//! ```text
+//! reader ─▶ compression ─▶ stream (digest, limits) ─▶ archive: header, pax, sparse ─▶ write: cursor, attributes ─▶ folder
+//!           └────────── a thread of its own ──────┘   └───────────── the caller's thread ─────────────┘
+//! ```
 
+mod archive;
+mod attributes;
+mod compression;
+mod cursor;
 mod error;
+mod header;
 mod limits;
+mod pax;
+mod settle;
+mod sparse;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod write;
 
 pub use error::{Error, Result};
 pub use limits::{Limit, Limits};
 
+use archive::Archive;
+use settle::Unsettled;
 use snapshots::{Attributes, Draft, IdMaps, Usage};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use write::Writer;
 
 /// How to unpack.
 #[derive(Debug, Clone, Default)]
@@ -31,19 +51,21 @@ pub struct Unpacked {
     diff_id: String,
     bytes: u64,
     folder: PathBuf,
+    options: Options,
+    unsettled: Unsettled,
 }
 
 /// Unpacks the archive that `reader` has into the empty `folder`. Whether it is compressed, and how, its first bytes
 /// say. After an error the folder is to be removed with what is in it.
 ///
-/// The reader is read to its end.
+/// The reader is read to its end, by another thread.
 pub fn unpack(reader: impl Read + Send, folder: &Path, options: &Options) -> Result<Unpacked> {
-    let _ = (reader, options);
-    Err(Error::Io {
-        attempted: "unpack",
-        path: folder.to_owned(),
-        cause: std::io::ErrorKind::Unsupported.into(),
-    })
+    let writer = Writer::new(folder, options)?;
+    let (unsettled, whole) = stream::through(reader, &options.limits, |stream| {
+        writer.all(&mut Archive::new(stream, &options.limits))
+    })?;
+    let (folder, options) = (folder.to_owned(), options.clone());
+    Ok(Unpacked { diff_id: whole.digest, bytes: whole.bytes, folder, options, unsettled })
 }
 
 /// [`unpack`] into a draft, with deletions marked as it wants them.
@@ -65,11 +87,6 @@ impl Unpacked {
     /// Takes from the layers below (folders, top first; none for the lowest layer) what the layer needs of them, and
     /// tells what it occupies. To be called once, when these layers are committed and before this one is.
     pub fn settle(self, lower: &[PathBuf]) -> Result<Usage> {
-        let _ = lower;
-        Err(Error::Io {
-            attempted: "settle",
-            path: self.folder,
-            cause: std::io::ErrorKind::Unsupported.into(),
-        })
+        settle::settle(&self.folder, lower, &self.options, self.unsettled)
     }
 }
