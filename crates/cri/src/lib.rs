@@ -1,11 +1,34 @@
-//! The CRI daemon `cofferdam`: the kubelet's runtime and image services over images, snapshots, networks and the
-//! shims that hold the pods.
-pub mod wire;
+//! The CRI daemon `cofferdam`: the kubelet's runtime and image services, over images, snapshots, networks and the shims
+//! that hold the pods.
+//!
+//! ```text
+//!  runtime_service ─▶ pods/*, containers/*  one verb, one file ─▶ spec ─▶ shim (by shim-api)
+//!  image_service   ─▶ images                                  ├─▶ network, snapshots
+//!  streaming       ─▶ sessions                                └─▶ store: records
+//!  recovery: after a start, records and shims are compared
+//! ```
+
+pub mod cli;
+mod clock;
 pub mod config;
+mod containers;
+mod daemon;
 pub mod error;
+mod events;
 mod host;
 mod id;
+mod image_service;
+mod metrics;
+mod node;
+mod pods;
 mod record;
+mod recovery;
+mod runtime_service;
+mod serve;
+mod sessions;
 mod spec;
+mod state;
+mod stats;
 mod store;
 pub mod streaming;
+pub mod wire;

@@ -1,3 +1,5 @@
-//! `cofferdam`.
+//! The program `cofferdam`; everything is in the library.
 
-fn main() {}
+fn main() {
+    std::process::exit(cri::cli::run());
+}

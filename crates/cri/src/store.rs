@@ -35,7 +35,7 @@ struct Change {
 }
 
 /// What the store held when it was opened.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Contents {
     pub(crate) pods: Vec<PodRecord>,
     pub(crate) containers: Vec<ContainerRecord>,

@@ -29,8 +29,11 @@ enum Algorithm {
     Sha512,
 }
 
-const ALGORITHMS: [(&str, Algorithm, usize); 3] =
-    [("sha256", Algorithm::Sha256, 64), ("sha384", Algorithm::Sha384, 96), ("sha512", Algorithm::Sha512, 128)];
+const ALGORITHMS: [(&str, Algorithm, usize); 3] = [
+    ("sha256", Algorithm::Sha256, 64),
+    ("sha384", Algorithm::Sha384, 96),
+    ("sha512", Algorithm::Sha512, 128),
+];
 
 impl Digest {
     /// The SHA-256 of something small.

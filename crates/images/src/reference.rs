@@ -179,9 +179,8 @@ impl FromStr for Reference {
 /// The part before the first slash is a registry if it looks like a host: a dot, a port, `localhost`, or an upper case
 /// letter (which no repository has).
 fn split_registry(text: &str) -> (&str, &str) {
-    let looks_like_host = |part: &str| {
-        part.contains(['.', ':']) || part == "localhost" || part.chars().any(char::is_uppercase)
-    };
+    let looks_like_host =
+        |part: &str| part.contains(['.', ':']) || part == "localhost" || part.chars().any(char::is_uppercase);
     match text.split_once('/') {
         Some((first, rest)) if looks_like_host(first) => (first, rest),
         _ => (DEFAULT_REGISTRY, text),
@@ -304,7 +303,9 @@ mod tests {
         assert!(matches!(refused("a@sha256:12"), ReferenceError::Digest { .. }));
         assert!(matches!(refused("a.b:x/c"), ReferenceError::Registry { .. }));
         assert!(matches!(refused("-a.b/c"), ReferenceError::Registry { .. }));
-        for bad in ["a//b", "/a", "a/", "a___b", "a..b", "-a", "a-", "a b", "a/../b", "ä", "a%2fb", "http://x/y"] {
+        for bad in
+            ["a//b", "/a", "a/", "a___b", "a..b", "-a", "a-", "a b", "a/../b", "ä", "a%2fb", "http://x/y"]
+        {
             let error = refused(bad);
             assert!(
                 matches!(error, ReferenceError::Repository { .. } | ReferenceError::Registry { .. }),

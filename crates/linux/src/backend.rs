@@ -1,5 +1,7 @@
 //! [`compute::Backend`] for containers that share this kernel.
 
+use crate::cgroup::OomEvents;
+use crate::cgroup::layout::Kind;
 use crate::checkpoint::{Checkpoint, Restore};
 use crate::saved::Saved;
 use crate::{Child, checkpoint, create, delete, exec, observe, signal, start, watch};
@@ -94,6 +96,16 @@ impl Linux {
         commit: &mut dyn FnMut(&Saved) -> Result<()>,
     ) -> Result<Child> {
         checkpoint::restore(self, new, options, request, saved, commit)
+    }
+
+    /// The out-of-memory kills of a container, for who waits for many things at once; [`Backend::watch`] waits itself.
+    pub fn oom_events(&self, container: &Existing<'_, Saved>) -> Result<OomEvents> {
+        Ok(container.saved.cgroup().oom_events()?)
+    }
+
+    /// Whether what a container uses is read from the second interface of control groups.
+    pub fn is_cgroup_v2(&self, container: &Existing<'_, Saved>) -> bool {
+        container.saved.cgroup.layout == Kind::V2
     }
 
     /// The program for checkpoint and restore.

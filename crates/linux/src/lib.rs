@@ -7,6 +7,7 @@
 //! | `create`, `exec`, `start`, `delete`, … | one verb each                                         | runtime |
 //! | `launch`      | starts an init and answers its questions                                       | runtime |
 //! | [`init`]      | the small program that becomes the container's process; the handshake's table  | init    |
+//! | [`pod`]        | what containers of a pod share: pinned namespaces, a control group             | runtime |
 //! | [`checkpoint`]| writes a container to disk and brings it back, through CRIU                     | runtime |
 //! | [`cgroup`]    | places, limits, freezes, measures and removes control groups                   | runtime |
 //! | [`rootfs`]    | the root file system and its mounts                                            | both    |
@@ -26,6 +27,7 @@ pub mod init;
 mod launch;
 mod namespaces;
 mod observe;
+pub mod pod;
 pub mod process;
 mod procfs;
 pub mod rootfs;

@@ -34,7 +34,7 @@ pub(crate) fn watch(
         let left = next.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).ok();
         let mut fds =
-            [PollFd::new(&pidfd, PollFlags::IN), PollFd::from_borrowed_fd(oom.as_fd(), PollFlags::IN)];
+            [PollFd::new(&pidfd, PollFlags::IN), PollFd::from_borrowed_fd(oom.as_fd(), oom.interest())];
         match poll(&mut fds, timeout.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(cause) => return Err(Error::io("wait for events of the container", cause)),

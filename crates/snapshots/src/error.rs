@@ -111,7 +111,6 @@ impl Classify for Error {
 }
 
 /// For `map_err`: what was attempted on `path`.
-#[allow(dead_code, reason = "the overlay snapshotter comes next")]
 pub(crate) fn io_error<E: Into<io::Error>>(attempted: &'static str, path: &Path) -> impl FnOnce(E) -> Error {
     let path = path.to_owned();
     move |cause| Error::Io { attempted, path, cause: cause.into() }

@@ -14,7 +14,9 @@ mod chain;
 mod draft;
 mod error;
 mod idmap;
+pub mod overlay;
 pub mod stack;
+mod tree;
 
 pub use chain::{ChainId, InvalidChainId};
 pub use compute::mount::Mount;

@@ -122,10 +122,16 @@ impl Authorizer {
         if token.is_empty() {
             return Err(says("there is none in its answer".to_owned()));
         }
-        secret(&format!("Bearer {token}")).ok_or_else(|| says("it has characters that HTTP forbids".to_owned()))
+        secret(&format!("Bearer {token}"))
+            .ok_or_else(|| says("it has characters that HTTP forbids".to_owned()))
     }
 
-    fn token_request(&self, client: &Client, mut server: Url, challenge: &Challenge) -> reqwest::RequestBuilder {
+    fn token_request(
+        &self,
+        client: &Client,
+        mut server: Url,
+        challenge: &Challenge,
+    ) -> reqwest::RequestBuilder {
         let service = challenge.get("service").filter(|service| !service.is_empty());
         // What the registry names may be more than this pull needs, and less: both are asked for.
         let mut scopes: Vec<&str> = challenge.get("scope").unwrap_or_default().split_whitespace().collect();
@@ -141,10 +147,7 @@ impl Authorizer {
                 .append_pair("scope", &scopes.join(" "))
                 .extend_pairs(service.map(|service| ("service", service)));
             let body = form.query().unwrap_or_default().to_owned();
-            return client
-                .post(server)
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(body);
+            return client.post(server).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         }
         server
             .query_pairs_mut()

@@ -2,7 +2,7 @@
 //! size in the blob's descriptor. Its digest is the receiver's to check, who sees every byte anyway.
 
 use super::endpoint::{Endpoint, read_all};
-use super::{Repository, RegistryError};
+use super::{RegistryError, Repository};
 use crate::digest::Digest;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -170,7 +170,10 @@ async fn get_small(
             Ok(content) if digest.is_of(&content) && content.len() == allowed => return Ok(content),
             Ok(content) if content.len() < allowed && attempt < endpoint.attempts() => {}
             Ok(content) => {
-                return Err(RegistryError::Mismatch { expected: digest.clone(), found: Digest::of(&content) });
+                return Err(RegistryError::Mismatch {
+                    expected: digest.clone(),
+                    found: Digest::of(&content),
+                });
             }
             Err(error) if attempt < endpoint.attempts() && error.is_passing() => {}
             Err(RegistryError::TooLarge { .. }) => {

@@ -265,11 +265,8 @@ mod tests {
 
     #[test]
     fn credentials_go_to_their_server_alone() {
-        let to = |server: &str| Auth {
-            username: "u".into(),
-            server_address: server.into(),
-            ..Auth::default()
-        };
+        let to =
+            |server: &str| Auth { username: "u".into(), server_address: server.into(), ..Auth::default() };
         assert_eq!(said(&to("https://quay.io/v1/"), "quay.io"), "u:");
         assert_eq!(said(&to("quay.io"), "evil.example"), "nothing");
         assert_eq!(said(&to("https://index.docker.io/v1/"), "registry-1.docker.io"), "u:");

@@ -110,7 +110,8 @@ impl Endpoint {
 
     /// How long to wait after the `attempt`th failure: twice as long each time, and not all at the same moment.
     pub(super) fn pause(&self, attempt: u32) -> Duration {
-        let doubled = self.first_pause.saturating_mul(1 << attempt.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+        let doubled =
+            self.first_pause.saturating_mul(1 << attempt.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         doubled.mul_f64(0.75 + f64::from(now.subsec_nanos() % 1000) / 2000.0)
     }
@@ -137,7 +138,11 @@ impl Endpoint {
             }
             let response = match request.send().await {
                 Ok(response) => response,
-                Err(cause) if self.scheme == Scheme::HttpsThenHttp && url.scheme() == "https" && speaks_no_tls(&cause) => {
+                Err(cause)
+                    if self.scheme == Scheme::HttpsThenHttp
+                        && url.scheme() == "https"
+                        && speaks_no_tls(&cause) =>
+                {
                     self.fell_back.store(true, Ordering::Relaxed);
                     continue;
                 }
@@ -227,10 +232,8 @@ pub(super) async fn read_all(
     url: &str,
 ) -> Result<Vec<u8>, RegistryError> {
     let mut body = Vec::new();
-    let broken = |cause: reqwest::Error| RegistryError::Transport {
-        url: url.to_owned(),
-        cause: cause.without_url(),
-    };
+    let broken =
+        |cause: reqwest::Error| RegistryError::Transport { url: url.to_owned(), cause: cause.without_url() };
     loop {
         let chunk: Option<Bytes> = response.chunk().await.map_err(broken)?;
         let Some(chunk) = chunk else { return Ok(body) };

@@ -354,8 +354,10 @@ fn duration(text: &str) -> Option<Duration> {
 fn certificates(folder: &Path) -> Result<Unfinished, HostsError> {
     let error = |cause| HostsError::Read { path: folder.to_owned(), cause };
     let entries = fs::read_dir(folder).map_err(error)?;
-    let mut paths =
-        entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>().map_err(error)?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(error)?;
     paths.sort();
     let mut tls = TlsFiles::default();
     for path in paths {
@@ -433,11 +435,14 @@ server = "https://quay.io"
         assert_eq!((hosts[3].pull, hosts[3].resolve), (true, true));
         let tls = &hosts[1].tls;
         assert_eq!(tls.skip_verify, Some(true));
-        assert!(tls.authorities[0].ends_with("quay.io/one.pem") && tls.authorities[1] == Path::new("/two.pem"));
+        assert!(
+            tls.authorities[0].ends_with("quay.io/one.pem") && tls.authorities[1] == Path::new("/two.pem")
+        );
         assert!(tls.clients[0].0.ends_with("c.pem") && tls.clients[0].1.ends_with("k.pem"));
         assert!(tls.clients[1].0.ends_with("both.pem") && tls.clients[1].1.ends_with("both.pem"));
         assert_eq!(hosts[1].dial_timeout, Some(Duration::from_secs(90)));
-        let headers: Vec<String> = hosts[2].headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let headers: Vec<String> =
+            hosts[2].headers.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(headers, ["x-one=1", "x-many=2", "x-many=3"]);
     }
 
@@ -474,7 +479,10 @@ server = "https://quay.io"
     fn a_file_that_cannot_be_read_is_an_error() {
         let wrong = |text: &str| configured("quay.io", "quay.io", text).unwrap_err().to_string();
         assert!(wrong("server = ").starts_with("read "));
-        assert!(wrong("[host.\"http://m\"]\ncapabilities = [\"fly\"]").ends_with("\"fly\" is no pull, resolve or push"));
+        assert!(
+            wrong("[host.\"http://m\"]\ncapabilities = [\"fly\"]")
+                .ends_with("\"fly\" is no pull, resolve or push")
+        );
         assert!(wrong("server = \"https://\"").contains("is no URL of a registry"));
         assert!(wrong("[host.\"http://m\"]\nca = 1").starts_with("read "));
         assert!(wrong("dial_timeout = \"soon\"").contains("is no duration"));

@@ -80,7 +80,8 @@ pub(crate) fn client_config(files: &TlsFiles) -> Result<ClientConfig, TlsError> 
         None => builder.with_no_client_auth(),
         // A server asks for one certificate; the first is shown, as TLS libraries do when all would fit.
         Some((certificate, key)) => {
-            let client = |cause| TlsError::Client { certificate: certificate.clone(), key: key.clone(), cause };
+            let client =
+                |cause| TlsError::Client { certificate: certificate.clone(), key: key.clone(), cause };
             let read = |cause| TlsError::Read { path: key.clone(), cause };
             let private = PrivateKeyDer::from_pem_file(key).map_err(read)?;
             builder.with_client_auth_cert(read_certificates(certificate)?, private).map_err(client)?

@@ -1,14 +1,14 @@
 //! Tells when the kernel ended a process of the container because memory ran out.
 //!
-//! Version 1 counts into an eventfd that was registered for it; cgroup2 changes `memory.events`, which inotify sees.
-//! Both also speak when the cgroup is removed, and that is the end.
+//! Version 1 counts into an eventfd that was registered for it, and also when the cgroup is removed; that is the end.
+//! cgroup2 changes `memory.events`, which poll(2) reports as an exception. It could be seen by inotify too, but a user has
+//! 128 of these, and may have more containers.
 
 use super::Cgroup;
-use super::dir::{Dir, absent_as_none, retry};
+use super::dir::{Dir, retry};
 use super::error::{Error, Result};
 use super::layout::Version;
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ enum Source {
     /// The cgroup, whose existence tells the last event from a kill; and the file the events are registered with,
     /// which must stay open.
     V1 { cgroup: PathBuf, _control: OwnedFd },
-    /// The directory, and how many kills were reported.
-    V2 { path: PathBuf, kills: u64 },
+    /// How many kills were reported.
+    V2 { kills: u64 },
 }
 
 /// What [`OomEvents::next_event`] found.
@@ -63,45 +63,48 @@ fn watch_v1(dir: &Dir) -> Result<OomEvents> {
 }
 
 fn watch_v2(dir: &Dir) -> Result<OomEvents> {
-    let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
-        .map_err(|errno| Error::io("make an inotify", errno))?;
-    // The kernel does not announce the removal of a cgroup, but the change to "populated 0" that comes before it.
-    for file in ["memory.events", "cgroup.events"] {
-        let path = dir.path().join(file);
-        inotify::add_watch(&fd, &path, WatchFlags::MODIFY)
-            .map_err(|errno| Error::on("watch", &path, errno))?;
-    }
-    let kills = kills(&dir.read("memory.events")?);
-    Ok(OomEvents { fd, source: Source::V2 { path: dir.path().to_owned(), kills } })
+    let fd = dir.open_file("memory.events", rustix::fs::OFlags::RDONLY)?;
+    let mut events = OomEvents { fd, source: Source::V2 { kills: 0 } };
+    // What is reported are changes after a first reading.
+    let kills = events.kills()?.unwrap_or_default();
+    events.source = Source::V2 { kills };
+    Ok(events)
 }
 
 impl OomEvents {
+    /// What to wait for on the descriptor.
+    pub fn interest(&self) -> PollFlags {
+        match self.source {
+            Source::V1 { .. } => PollFlags::IN,
+            Source::V2 { .. } => PollFlags::PRI,
+        }
+    }
+
     /// What happened since the last time; does not block.
     pub fn next_event(&mut self) -> Result<OomEvent> {
-        let mut buffer = [0; 4096];
-        match retry(|| rustix::io::read(&self.fd, &mut buffer)) {
-            Err(Errno::AGAIN) => return Ok(OomEvent::Nothing),
-            Err(errno) => return Err(Error::io("read events of the cgroup", errno)),
-            Ok(_) => {}
+        match &self.source {
+            Source::V1 { cgroup, .. } => match retry(|| rustix::io::read(&self.fd, &mut [0; 8])) {
+                Err(Errno::AGAIN) => Ok(OomEvent::Nothing),
+                Err(errno) => Err(Error::io("read events of the cgroup", errno)),
+                Ok(_) if cgroup.join("cgroup.procs").exists() => Ok(OomEvent::Killed),
+                Ok(_) => Ok(OomEvent::End),
+            },
+            Source::V2 { kills: reported } => {
+                let reported = *reported;
+                let Some(now) = self.kills()? else { return Ok(OomEvent::End) };
+                self.source = Source::V2 { kills: now };
+                Ok(if now > reported { OomEvent::Killed } else { OomEvent::Nothing })
+            }
         }
-        match &mut self.source {
-            Source::V1 { cgroup, .. } => {
-                Ok(if cgroup.join("cgroup.procs").exists() { OomEvent::Killed } else { OomEvent::End })
-            }
-            Source::V2 { path, kills: reported } => {
-                let Some(dir) = Dir::open_optional(path)? else { return Ok(OomEvent::End) };
-                let Some(events) = absent_as_none(dir.read("memory.events"))? else {
-                    return Ok(OomEvent::End);
-                };
-                let now = kills(&events);
-                if now > *reported {
-                    *reported = now;
-                    return Ok(OomEvent::Killed);
-                }
-                let populated = dir.read_optional("cgroup.events")?;
-                let ended = populated.is_none_or(|text| text.lines().any(|line| line == "populated 0"));
-                Ok(if ended { OomEvent::End } else { OomEvent::Nothing })
-            }
+    }
+
+    /// `None` when the cgroup is gone.
+    fn kills(&self) -> Result<Option<u64>> {
+        let mut buffer = [0; 1024];
+        match retry(|| rustix::io::pread(&self.fd, &mut buffer, 0)) {
+            Err(Errno::NODEV) => Ok(None),
+            Err(errno) => Err(Error::io("read memory.events of the cgroup", errno)),
+            Ok(length) => Ok(Some(kills(&String::from_utf8_lossy(buffer.get(..length).unwrap_or_default())))),
         }
     }
 }

@@ -49,7 +49,12 @@ pub const ARGV0: &std::ffi::CStr = c"runhcs-init";
 
 /// Whether this process was started as init. To be asked before anything else.
 pub fn is_init() -> bool {
-    std::env::args_os().next().is_some_and(|name| name.as_encoded_bytes() == ARGV0.to_bytes())
+    is_called(ARGV0)
+}
+
+/// Whether this process was executed under that name.
+pub(crate) fn is_called(name: &std::ffi::CStr) -> bool {
+    std::env::args_os().next().is_some_and(|own| own.as_encoded_bytes() == name.to_bytes())
 }
 
 /// Runs init: becomes the container's program, or ends.

@@ -189,7 +189,7 @@ fn detached(fs: &Filesystem<'_>) -> Result<OwnedFd, Failure> {
 }
 
 /// The last message of a file system context, for people.
-fn kernel_says(context: &OwnedFd) -> String {
+pub(super) fn kernel_says(context: &OwnedFd) -> String {
     let mut buffer = [0; 512];
     match rustix::io::read(context, &mut buffer) {
         Ok(length) => {
@@ -238,7 +238,7 @@ fn fits_fsconfig(fs: &Filesystem<'_>) -> bool {
     fs.set & ms::I_VERSION == 0 && fs.source.len() < FSCONFIG_MAX && fs.options.iter().all(short)
 }
 
-fn classic_mount(fs: &Filesystem<'_>, target: &Target) -> Result<(), Failure> {
+pub(super) fn classic_mount(fs: &Filesystem<'_>, target: &Target) -> Result<(), Failure> {
     let mut data = fs.options.join(",");
     if let Some(label) = fs.label {
         let comma = if data.is_empty() { "" } else { "," };
@@ -307,7 +307,7 @@ fn top_of(root: &Root, target: &Target) -> Result<OwnedFd, Failure> {
 
 /// A path that leads to what `fd` is, for calls that take only paths. It is worth nothing if something else poses as
 /// /proc.
-fn magic_path(fd: BorrowedFd<'_>) -> Result<String, Failure> {
+pub(super) fn magic_path(fd: BorrowedFd<'_>) -> Result<String, Failure> {
     let what = || "/proc/self/fd";
     if rustix::fs::statfs(what()).attempted(what)?.f_type != PROC_SUPER_MAGIC {
         return Err(Failure::new("/proc is not a procfs", Errno::INVAL));

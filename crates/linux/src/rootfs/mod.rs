@@ -22,6 +22,7 @@ mod devices;
 mod enter;
 mod error;
 mod external;
+mod layers;
 mod mountinfo;
 mod mounts;
 mod options;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use error::{DeviceRule, Error, Failure, MountRule, Refusal};
 pub use external::External;
+pub use layers::{mount_layers, unmount_layers};
 pub use options::known_options;
 pub use plan::{CgroupView, Hierarchy, Plan, Request, plan};
 pub(crate) use scratch::in_scratch_namespace;

@@ -14,6 +14,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::path::Path;
 
 /// Opens what [`Plan::sources`] counts, in the order that init expects. `mount_namespace` is init's (a
 /// `/proc/<pid>/ns/mnt`); without it this process's own is used.
@@ -65,24 +66,28 @@ fn user_namespaces<'a>(mounts: &[&'a Mount]) -> Result<Vec<MadeNamespace<'a>>, E
 }
 
 fn user_namespace(wanted: &UserNamespace) -> Result<OwnedFd, Failure> {
-    let open = |path: &std::path::Path| {
-        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .attempted(|| format!("open {}", path.display()))
-    };
     match wanted {
-        UserNamespace::Path(path) => open(path),
-        UserNamespace::New { uids, gids } => {
-            let keeper = NamespaceKeeper::start().attempted(|| "make a user namespace for an id mapping")?;
-            for (file, lines) in [("uid_map", uids), ("gid_map", gids)] {
-                let path = format!("/proc/{}/{file}", keeper.pid());
-                std::fs::write(&path, lines).map_err(|cause| {
-                    let what = format!("write {} to {path}", lines.trim_end().replace('\n', ", "));
-                    Failure::new(what, Errno::from_io_error(&cause).unwrap_or(Errno::INVAL))
-                })?;
-            }
-            open(format!("/proc/{}/ns/user", keeper.pid()).as_ref())
-        }
+        UserNamespace::Path(path) => open_namespace(path),
+        UserNamespace::New { uids, gids } => new_user_namespace(uids, gids),
     }
+}
+
+/// A user namespace that exists for its id mappings; each is lines of `container host size`.
+pub(super) fn new_user_namespace(uids: &str, gids: &str) -> Result<OwnedFd, Failure> {
+    let keeper = NamespaceKeeper::start().attempted(|| "make a user namespace for an id mapping")?;
+    for (file, lines) in [("uid_map", uids), ("gid_map", gids)] {
+        let path = format!("/proc/{}/{file}", keeper.pid());
+        std::fs::write(&path, lines).map_err(|cause| {
+            let what = format!("write {} to {path}", lines.trim_end().replace('\n', ", "));
+            Failure::new(what, Errno::from_io_error(&cause).unwrap_or(Errno::INVAL))
+        })?;
+    }
+    open_namespace(format!("/proc/{}/ns/user", keeper.pid()).as_ref())
+}
+
+fn open_namespace(path: &Path) -> Result<OwnedFd, Failure> {
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .attempted(|| format!("open {}", path.display()))
 }
 
 fn open_source(mount: &Mount, namespaces: &[MadeNamespace<'_>], shared: bool) -> Result<OwnedFd, Error> {

@@ -94,6 +94,15 @@ pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Lets the kernel forget every child as soon as it ends.
+pub fn reap_children_unseen() -> io::Result<()> {
+    // SAFETY: to ignore a signal runs no code of ours.
+    match unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) } {
+        libc::SIG_ERR => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
 /// A child that has ended and was not waited for; it stays so.
 pub fn ended_child() -> io::Result<Option<i32>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();

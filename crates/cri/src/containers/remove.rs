@@ -1,0 +1,67 @@
+//! RemoveContainer.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::mount::UnmountFlags;
+use snapshots::Snapshotter;
+
+use crate::daemon::{Daemon, blocking};
+use crate::error::{Attempt as _, Error, Kind, Result, chain};
+use crate::events;
+use crate::state::Container;
+use crate::wire::v1::ContainerEventType;
+
+/// Removes a container, killing it if it runs. One that is not there is removed.
+pub(crate) async fn remove(daemon: Arc<Daemon>, id: String) -> Result<()> {
+    match daemon.registry.container(&id) {
+        Err(error) if error.kind() == Kind::NotFound => Ok(()),
+        container => remove_container(&daemon, &container?).await,
+    }
+}
+
+/// The same for a container that was found.
+pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Container>) -> Result<()> {
+    let _turn = container.turn.lock().await;
+    super::stop::kill(daemon, container).await?;
+    if let Ok(shim) = container.pod.shim() {
+        match shim.delete(&container.id, None).await {
+            // Its daemon may have died between this and the next step, or the shim has.
+            Ok(_) | Err(shim_api::Error::NoAnswer { .. }) => {}
+            Err(error) if error.kind() == shim_api::Kind::NotFound => {}
+            Err(error) => {
+                return Err(Error::caused(Kind::Internal, format!("remove container {}", container.id), error));
+            }
+        }
+    }
+    remove_leftovers(daemon, &container.id).await?;
+    daemon.store.remove_container(&container.id).await?;
+    daemon.registry.remove_container(&container.id);
+    events::tell(daemon, ContainerEventType::ContainerDeletedEvent, &container.id, &container.pod);
+    Ok(())
+}
+
+/// Removes a container's root and bundle, whatever of them exists.
+pub(crate) async fn remove_leftovers(daemon: &Daemon, id: &str) -> Result<()> {
+    let bundle = daemon.container_bundle(id);
+    let snapshots = daemon.snapshots.clone();
+    let id = id.to_owned();
+    blocking(move || remove_files(&snapshots, &id, bundle)).await
+}
+
+fn remove_files(snapshots: &Arc<dyn Snapshotter>, id: &str, bundle: PathBuf) -> Result<()> {
+    let rootfs = bundle.join("rootfs");
+    // Usually the shim has done it.
+    match rustix::mount::unmount(&rootfs, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+        Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+        Err(error) => tracing::warn!(container = id, error = chain(&error), "its root is still mounted"),
+    }
+    snapshots.remove(id).attempt(|| format!("remove the root of container {id}"))?;
+    match std::fs::remove_dir_all(&bundle) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).attempt(|| format!("remove {}", bundle.display()))
+        }
+        _ => Ok(()),
+    }
+}

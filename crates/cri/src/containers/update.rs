@@ -1,0 +1,58 @@
+//! UpdateContainerResources.
+
+use std::sync::Arc;
+
+use crate::daemon::Daemon;
+use crate::error::{Attempt as _, Error, Kind, Result};
+use crate::spec::{limits, merge, read_spec};
+use crate::state::Container;
+use crate::wire::v1::{ContainerState, LinuxContainerResources, UpdateContainerResourcesRequest};
+
+/// Changes the limits of a container: all of them, or none.
+pub(crate) async fn update_resources(
+    daemon: Arc<Daemon>,
+    request: UpdateContainerResourcesRequest,
+) -> Result<()> {
+    let container = daemon.registry.container(&request.container_id)?;
+    let Some(change) = request.linux else {
+        return match request.windows {
+            Some(_) => Err(Error::invalid("windows: this host runs Linux containers")),
+            None => Ok(()),
+        };
+    };
+    let _turn = container.turn.lock().await;
+    let resources = limits(&change, &daemon.host)?;
+    match container.state() {
+        ContainerState::ContainerRunning => {
+            let shim = container.pod.shim()?;
+            shim.update(&container.id, &resources)
+                .await
+                .attempt(|| format!("change the limits of container {}", container.id))?;
+        }
+        // Those of a container that has not been started are in its configuration.
+        ContainerState::ContainerCreated => rewrite(&daemon, &container, &change)?,
+        ContainerState::ContainerExited | ContainerState::ContainerUnknown => {
+            return Err(Error::new(Kind::Precondition, format!("container {} has ended", container.id)));
+        }
+    }
+    let record = container.change(|record| {
+        record.resources = Some(merge(&record.resources.clone().unwrap_or_default(), &change));
+    });
+    daemon.store.put_container(&record).await
+}
+
+fn rewrite(daemon: &Daemon, container: &Container, change: &LinuxContainerResources) -> Result<()> {
+    let now = container.with(|record| record.resources.clone()).unwrap_or_default();
+    let mut resources = limits(&merge(&now, change), &daemon.host)?;
+    let mut spec = read_spec(&container.bundle)?;
+    if let Some(linux) = spec.linux_mut() {
+        let devices = linux.resources().as_ref().and_then(|resources| resources.devices().clone());
+        resources.set_devices(devices);
+        linux.set_resources(Some(resources));
+    }
+    let file = container.bundle.join("config.json");
+    let temporary = container.bundle.join("config.json.new");
+    let attempted = || format!("write {}", file.display());
+    std::fs::write(&temporary, serde_json::to_vec(&spec).attempt(attempted)?).attempt(attempted)?;
+    std::fs::rename(&temporary, &file).attempt(attempted)
+}

@@ -1,0 +1,80 @@
+//! RemovePodSandbox, and what is left of a pod that never came to be.
+
+use std::sync::Arc;
+
+use super::{files, network, stop};
+use crate::containers;
+use crate::daemon::{Daemon, blocking};
+use crate::error::{Error, Kind, Result, chain};
+use crate::events;
+use crate::record::{PodRecord, VERSION};
+use crate::state::Pod;
+use crate::wire::v1::ContainerEventType;
+
+/// Removes a pod with all its containers. One that is not there is removed.
+pub(crate) async fn remove(daemon: Arc<Daemon>, id: String) -> Result<()> {
+    let pod = match daemon.registry.pod(&id) {
+        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+        pod => pod?,
+    };
+    let _turn = pod.turn.lock().await;
+    stop::stop_running(&daemon, &pod).await?;
+    for container in daemon.registry.containers_of(&pod.id) {
+        containers::remove_container(&daemon, &container).await?;
+    }
+    if let Ok(shim) = pod.shim() {
+        // It ends while it answers.
+        if let Err(error) = shim.shutdown_sandbox(&pod.id).await {
+            tracing::debug!(pod = pod.id, error = chain(&error), "the shim ended without an answer");
+        }
+        pod.set_shim(None);
+    }
+    remove_bundle(&pod).await?;
+    daemon.store.remove_pod(&pod.id).await?;
+    daemon.registry.remove_pod(&pod.id);
+    events::tell(&daemon, ContainerEventType::ContainerDeletedEvent, &pod.id, &pod);
+    Ok(())
+}
+
+/// Undoes a pod that was begun, whatever of it exists; goes on through errors.
+pub(super) async fn undo(daemon: &Daemon, pod: &Pod) -> Result<()> {
+    let mut errors = Vec::new();
+    if let Ok(shim) = pod.shim() {
+        // A shim that made only half of the pod may have nothing to shut down; what is left is looked for below.
+        if let Err(error) = shim.shutdown_sandbox(&pod.id).await {
+            tracing::debug!(pod = pod.id, error = chain(&error), "the shim ended without an answer");
+        }
+        pod.set_shim(None);
+    }
+    errors.extend(stop::clean_up(daemon, pod).await.err());
+    errors.extend(network::detach(daemon, pod).await.err());
+    errors.extend(remove_bundle(pod).await.err());
+    match errors.as_slice() {
+        [] => Ok(()),
+        errors => {
+            let texts: Vec<String> = errors.iter().map(|error| chain(error)).collect();
+            Err(Error::new(Kind::Internal, texts.join("; ")))
+        }
+    }
+}
+
+/// Removes what lies about of a pod that has no record: its daemon died while it was made.
+pub(crate) async fn remove_leftovers(daemon: &Daemon, id: &str) -> Result<()> {
+    let record = PodRecord {
+        version: VERSION,
+        id: id.to_owned(),
+        config: Default::default(),
+        handler: String::new(),
+        created_at: 0,
+        ips: Vec::new(),
+        shim: String::new(),
+        stopped: false,
+        ready: false,
+    };
+    undo(daemon, &Pod::new(record, daemon.pod_bundle(id))).await
+}
+
+async fn remove_bundle(pod: &Pod) -> Result<()> {
+    let bundle = pod.bundle.clone();
+    blocking(move || files::remove(&bundle)).await
+}

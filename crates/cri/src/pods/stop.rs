@@ -1,0 +1,72 @@
+//! StopPodSandbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::network;
+use crate::containers;
+use crate::daemon::Daemon;
+use crate::error::{Attempt as _, Error, Kind, Result};
+use crate::events;
+use crate::state::Pod;
+use crate::wire::v1::ContainerEventType;
+
+/// Ends the pod's containers and gives up its network. A pod that is not there, or stopped already, is stopped.
+pub(crate) async fn stop(daemon: Arc<Daemon>, id: String) -> Result<()> {
+    let pod = match daemon.registry.pod(&id) {
+        Err(error) if error.kind() == Kind::NotFound => return Ok(()),
+        pod => pod?,
+    };
+    let _turn = pod.turn.lock().await;
+    stop_running(&daemon, &pod).await
+}
+
+/// The same for a caller that has the turn.
+pub(crate) async fn stop_running(daemon: &Arc<Daemon>, pod: &Arc<Pod>) -> Result<()> {
+    if pod.with(|record| record.stopped) {
+        return Ok(());
+    }
+    let containers = daemon.registry.containers_of(&pod.id);
+    let stopped = join_all(containers.iter().map(|container| containers::kill(daemon, container))).await;
+    for result in stopped {
+        result?;
+    }
+    let was_ready = pod.is_ready();
+    pod.set_ready(false);
+    // Both are tried, whatever becomes of the first.
+    let (shim, detached) = tokio::join!(stop_shim(daemon, pod), network::detach(daemon, pod));
+    shim.and(detached)?;
+    let record = pod.change(|record| record.stopped = true);
+    daemon.store.put_pod(&record).await?;
+    if was_ready {
+        events::tell(daemon, ContainerEventType::ContainerStoppedEvent, &pod.id, pod);
+    }
+    Ok(())
+}
+
+/// Has the shim remove the pod's namespaces and cgroup; of one that is gone, whatever it left.
+pub(super) async fn stop_shim(daemon: &Daemon, pod: &Pod) -> Result<()> {
+    if let Ok(shim) = pod.shim() {
+        match shim.stop_sandbox(&pod.id, Duration::ZERO).await {
+            Ok(()) => return Ok(()),
+            Err(error @ shim_api::Error::Refused { .. }) => {
+                return Err(Error::caused(Kind::Internal, format!("stop pod {}", pod.id), error));
+            }
+            // Nobody answers any more.
+            Err(_) => pod.set_shim(None),
+        }
+    }
+    clean_up(daemon, pod).await
+}
+
+/// Removes what a shim that is gone has left of a pod.
+pub(super) async fn clean_up(daemon: &Daemon, pod: &Pod) -> Result<()> {
+    if !pod.bundle.join("config.json").exists() {
+        return Ok(());
+    }
+    let launch = daemon.launch(&pod.id, &pod.bundle);
+    launch.delete().await.attempt(|| format!("clean up behind the shim of pod {}", pod.id))?;
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! UpdatePodSandboxResources.
+
+use std::sync::Arc;
+
+use crate::daemon::Daemon;
+use crate::error::Result;
+use crate::wire::v1::UpdatePodSandboxResourcesRequest;
+
+/// Notes the pod's new limits. The kubelet has set them on the pod's cgroup, which is its own, before it calls.
+pub(crate) async fn update_resources(
+    daemon: Arc<Daemon>,
+    request: UpdatePodSandboxResourcesRequest,
+) -> Result<()> {
+    let pod = daemon.registry.pod(&request.pod_sandbox_id)?;
+    let _turn = pod.turn.lock().await;
+    let record = pod.change(|record| {
+        let linux = record.config.linux.get_or_insert_default();
+        if request.overhead.is_some() {
+            linux.overhead = request.overhead;
+        }
+        if request.resources.is_some() {
+            linux.resources = request.resources;
+        }
+    });
+    daemon.store.put_pod(&record).await
+}
