@@ -1,4 +1,4 @@
-//! What a container is, on any system: its [id], its [lifecycle], its [record on disk](mod@record), the
+//! What a container is, on any system: its [id], its [lifecycle], its [bundle], its [record on disk](mod@record), the
 //! [errors](mod@error) its verbs end in, the [`Backend`] that makes it real, and which image runs on which host
 //! ([compat]).
 //!
@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod bundle;
 pub mod compat;
 pub mod error;
 pub mod id;

@@ -11,14 +11,12 @@
 
 mod argv;
 mod backends;
-mod bundle;
 mod cli;
 mod context;
 mod dispatch;
 mod features;
 mod foreground;
 mod json;
-mod json_path;
 mod logging;
 mod notify;
 mod pid_file;
@@ -31,7 +29,6 @@ mod update_resources;
 mod verbs;
 mod version;
 mod wiring;
-mod zero_values;
 
 use std::process::ExitCode;
 

@@ -8,20 +8,16 @@
 //! The host's terminal keeps its output processing and the container's does not add line ends, so that each line end
 //! is processed once, as with runc.
 
-use crate::backends::raw_output;
+use crate::backends::{raw_output, receive_descriptor};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SocketFlags,
-    SocketType, recvmsg, socketpair,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::termios::{
     OptionalActions, OutputModes, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
 };
-use std::io::{self, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io::{self};
 use std::panic;
 
 /// What can go wrong with a terminal.
@@ -79,7 +75,8 @@ impl Awaited {
 
     /// Waits for the master, gives it the host's size, and makes the host's terminal raw.
     pub(crate) fn attach(mut self) -> Result<Terminal, TerminalError> {
-        let master = receive_fd(self.socket.as_fd()).map_err(failed("receive the container's terminal"))?;
+        let master =
+            receive_descriptor(self.socket.as_fd()).map_err(failed("receive the container's terminal"))?;
         rustix::io::ioctl_fionbio(&master, true).map_err(failed("set up the container's terminal"))?;
         // A new one comes like this; a restored one as it was checkpointed.
         raw_output(master.as_fd()).map_err(failed("set the modes of the container's terminal"))?;
@@ -277,31 +274,4 @@ fn private(stream: BorrowedFd<'_>, flags: OFlags) -> rustix::io::Result<OwnedFd>
         }
     }
     rustix::io::fcntl_dupfd_cloexec(stream, 3)
-}
-
-/// Receives the one descriptor that a message carries.
-fn receive_fd(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let mut name = [0; 4096];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = loop {
-        match recvmsg(socket, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
-            other => break other?,
-        }
-    };
-    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
-    if message.bytes == 0 {
-        return Err(invalid("the socket was closed before a terminal came"));
-    }
-    if message.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(invalid("the message carries more than one descriptor"));
-    }
-    control
-        .drain()
-        .find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-            _ => None,
-        })
-        .ok_or_else(|| invalid("the message carries no descriptor"))
 }

@@ -10,6 +10,7 @@
 //! | 2                  | containerd 1.7            | `{"version":2,"address":"unix://…","protocol":"ttrpc"}`       |
 //! | 3 and more         | containerd 2, this daemon | the same with `"version":3`: task v3 and sandbox v1 are there |
 
+use crate::{Exited, wire};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -108,6 +109,16 @@ impl Answer {
         }
         Ok(answer)
     }
+}
+
+/// What a shim prints for `delete`.
+pub fn deleted(exited: Exited) -> Vec<u8> {
+    wire::encoded(&wire::delete_response(exited))
+}
+
+/// What a shim prints for `-info`: who it is. It takes no options that could be told of.
+pub fn runtime_info(name: &str, version: &str) -> Vec<u8> {
+    wire::encoded(&wire::runtime_info(name, version))
 }
 
 #[cfg(test)]

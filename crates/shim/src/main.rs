@@ -1,3 +1,6 @@
 //! `containerd-shim-runhcs-v1`.
+use std::process::ExitCode;
 
-fn main() {}
+fn main() -> ExitCode {
+    shim::main()
+}

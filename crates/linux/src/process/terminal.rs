@@ -11,12 +11,15 @@ use super::error::Error;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, major, minor, openat, openat2};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
 use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{OptionalActions, OutputModes, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 use serde::{Deserialize, Serialize};
-use std::io::IoSlice;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -173,4 +176,31 @@ pub fn raw_output(master: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut settings = tcgetattr(master)?;
     settings.output_modes.remove(OutputModes::ONLCR);
     tcsetattr(master, OptionalActions::Now, &settings)
+}
+
+/// Takes the descriptor that a message carries: the master of a terminal that was asked for.
+pub fn receive_descriptor(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut name = [0; 4096];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = loop {
+        match recvmsg(socket, &mut [IoSliceMut::new(&mut name)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+    if message.bytes == 0 {
+        return Err(invalid("the socket was closed before a terminal came"));
+    }
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(invalid("the message carries more than one descriptor"));
+    }
+    control
+        .drain()
+        .find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+            _ => None,
+        })
+        .ok_or_else(|| invalid("the message carries no descriptor"))
 }

@@ -2,7 +2,6 @@
 //! line, changed as the options say.
 
 use crate::backends;
-use crate::bundle;
 use crate::context::{Context, container};
 use crate::foreground::Foreground;
 use crate::terminal::Awaited;
@@ -10,6 +9,7 @@ use crate::wiring::{Stay, Wiring};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use compute::backend::Process as _;
+use compute::bundle;
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process};
 use std::path::{Path, PathBuf};
 

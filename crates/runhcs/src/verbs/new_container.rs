@@ -1,13 +1,13 @@
 //! What `create` and `run` have in common: from a bundle to a container that waits to be started.
 
 use crate::backends::{self, Engine, Isolating};
-use crate::bundle;
 use crate::context::{Context, container};
 use crate::notify::Notify;
 use crate::terminal::Awaited;
 use crate::wiring::{Stay, Wiring};
 use anyhow::{Context as _, bail};
 use clap::Args;
+use compute::bundle;
 use compute::{Backend, ContainerId};
 use std::path::PathBuf;
 

@@ -2,13 +2,14 @@
 
 use super::checkpoint::{Image, warn_if_not_root};
 use super::new_container::Created;
+use crate::backends;
 use crate::context::{Context, container};
 use crate::foreground::Foreground;
 use crate::terminal::Awaited;
 use crate::wiring::{Stay, Wiring};
-use crate::{backends, bundle};
 use anyhow::Context as _;
 use clap::Args;
+use compute::bundle;
 use rustix::fd::OwnedFd;
 use std::path::PathBuf;
 

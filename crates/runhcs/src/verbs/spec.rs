@@ -1,8 +1,8 @@
 //! `spec`: writes a config.json to start from, which runs as it is where a root file system lies beside it.
 
-use crate::bundle;
 use anyhow::{Context as _, bail};
 use clap::Args;
+use compute::bundle;
 use rustix::process::{getegid, geteuid};
 use std::fs::OpenOptions;
 use std::io::{self, Write};

@@ -1,11 +1,11 @@
 //! `update`: changes the limits of a container.
 
 use crate::backends;
-use crate::bundle;
 use crate::context::{Context, container};
 use crate::update_resources::{self, Limits};
 use anyhow::bail;
 use clap::Args;
+use compute::bundle;
 use std::io;
 use std::path::{Path, PathBuf};
 

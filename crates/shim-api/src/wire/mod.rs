@@ -23,6 +23,7 @@ pub(crate) use task::{
 
 use crate::error::Kind;
 use compute::Mount;
+use containerd_shim_protos::types::introspection::{RuntimeInfo, RuntimeVersion};
 use containerd_shim_protos::types::mount::Mount as WireMount;
 use protobuf::well_known_types::any::Any;
 use protobuf::well_known_types::timestamp::Timestamp;
@@ -134,6 +135,17 @@ fn wire_mount(mount: &Mount) -> WireMount {
 
 fn mount(mount: WireMount) -> Mount {
     Mount { kind: mount.type_, source: mount.source, target: mount.target, options: mount.options }
+}
+
+/// Encoding fails for messages beyond 2 GiB only.
+pub(crate) fn encoded(message: &impl Message) -> Vec<u8> {
+    message.write_to_bytes().unwrap_or_default()
+}
+
+/// Who a shim is.
+pub(crate) fn runtime_info(name: &str, version: &str) -> RuntimeInfo {
+    let version = RuntimeVersion { version: version.to_owned(), ..RuntimeVersion::default() };
+    RuntimeInfo { name: name.to_owned(), version: MessageField::some(version), ..RuntimeInfo::default() }
 }
 
 /// Paths are UTF-8 on the wire.

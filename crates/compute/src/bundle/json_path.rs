@@ -9,7 +9,7 @@ enum Level<'a> {
 }
 
 /// The field at `line` and `column` as `a.b[1].c`, both counted as serde_json does; empty at the top.
-pub(crate) fn at(text: &[u8], line: usize, column: usize) -> String {
+pub(super) fn at(text: &[u8], line: usize, column: usize) -> String {
     let start: usize =
         text.split_inclusive(|byte| *byte == b'\n').take(line.saturating_sub(1)).map(<[u8]>::len).sum();
     let seen = text.get(..start.saturating_add(column)).unwrap_or(text);

@@ -1,9 +1,10 @@
 //! The bundle: a folder with a `config.json`. What is wrong with it is told by file, field and line, and what is missing
 //! with how to make it.
 
-use crate::{json_path, zero_values};
-use compute::error::kind_of_io;
-use compute::{Classify, Kind};
+mod json_path;
+mod zero_values;
+
+use crate::error::{Classify, Kind, kind_of_io};
 use oci_spec::runtime::{Process, Spec};
 use serde::de::DeserializeOwned;
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// The name that the OCI runtime specification fixes.
-pub(crate) const CONFIG: &str = "config.json";
+pub const CONFIG: &str = "config.json";
 
 /// No real configuration comes near; a larger file would only be read to exhaust memory.
 const MAX_BYTES: u64 = 32 << 20;
@@ -20,7 +21,8 @@ const USUAL_BYTES: usize = 32 << 10;
 
 /// What is wrong with a bundle or another JSON file given to us.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BundleError {
+#[expect(missing_docs, reason = "each says itself")]
+pub enum BundleError {
     #[error("JSON specification file {CONFIG} not found (looked in {}; `runhcs spec` writes one, -b names another folder)", bundle.display())]
     NoConfig { bundle: PathBuf },
     #[error("{attempted} {}", path.display())]
@@ -62,7 +64,7 @@ impl Classify for BundleError {
 }
 
 /// Makes the bundle the current folder, which its relative paths are relative to, and returns its absolute path.
-pub(crate) fn enter(bundle: Option<&Path>) -> Result<PathBuf, BundleError> {
+pub fn enter(bundle: Option<&Path>) -> Result<PathBuf, BundleError> {
     let failed = |attempted, path: &Path| {
         let path = path.to_owned();
         move |cause| BundleError::Io { attempted, path, cause }
@@ -74,7 +76,7 @@ pub(crate) fn enter(bundle: Option<&Path>) -> Result<PathBuf, BundleError> {
 }
 
 /// Reads `config.json` from a bundle.
-pub(crate) fn load(bundle: &Path) -> Result<Spec, BundleError> {
+pub fn load(bundle: &Path) -> Result<Spec, BundleError> {
     let path = bundle.join(CONFIG);
     let file = File::open(&path).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound => BundleError::NoConfig { bundle: bundle.to_owned() },
@@ -95,14 +97,14 @@ pub(crate) fn load(bundle: &Path) -> Result<Spec, BundleError> {
 }
 
 /// Reads the process of `exec --process`.
-pub(crate) fn load_process(path: &Path) -> Result<Process, BundleError> {
+pub fn load_process(path: &Path) -> Result<Process, BundleError> {
     let process = load_json(path)?;
     validate(&process)?;
     Ok(process)
 }
 
 /// Reads any JSON file, bounded in size.
-pub(crate) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<T, BundleError> {
+pub fn load_json<T: DeserializeOwned>(path: &Path) -> Result<T, BundleError> {
     let file = File::open(path).map_err(|cause| BundleError::Io {
         attempted: "open",
         path: path.to_owned(),
@@ -111,13 +113,25 @@ pub(crate) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<T, BundleErr
     parse(path, &read(path, file)?)
 }
 
+/// Understands a process that came some other way; `name` is what errors call it.
+pub fn parse_process(name: &str, bytes: &[u8]) -> Result<Process, BundleError> {
+    let process = parse(Path::new(name), bytes)?;
+    validate(&process)?;
+    Ok(process)
+}
+
+/// Reads the `config.json` of what is no container and runs no process of its own.
+pub fn load_without_process(bundle: &Path) -> Result<Spec, BundleError> {
+    load_json::<Option<Spec>>(&bundle.join(CONFIG))?.ok_or(BundleError::Null)
+}
+
 /// Reads JSON from an open file or pipe; `name` is what errors call it.
-pub(crate) fn read_json<T: DeserializeOwned>(name: &Path, from: impl Read) -> Result<T, BundleError> {
+pub fn read_json<T: DeserializeOwned>(name: &Path, from: impl Read) -> Result<T, BundleError> {
     parse(name, &read(name, from)?)
 }
 
 /// What every process needs, whether from `config.json` or from `exec`.
-pub(crate) fn validate(process: &Process) -> Result<(), BundleError> {
+pub fn validate(process: &Process) -> Result<(), BundleError> {
     let cwd = process.cwd();
     if cwd.as_os_str().is_empty() {
         return Err(BundleError::NoCwd);

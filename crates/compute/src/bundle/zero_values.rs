@@ -7,7 +7,7 @@ use oci_spec::runtime::Capability;
 use serde_json::{Map, Value, json};
 
 /// Amends a configuration or a process document. Whether there was anything to amend.
-pub(crate) fn fill(document: &mut Value) -> bool {
+pub(super) fn fill(document: &mut Value) -> bool {
     let Some(document) = document.as_object_mut() else { return false };
     if document.contains_key("args") {
         return fill_process(document);

@@ -1,0 +1,66 @@
+//! Containers and their processes, from creation to deletion.
+
+use crate::world::{self, World};
+use compute::Status;
+use shim_api::{Event, Kind, Signal, Streams};
+
+#[test]
+fn a_container_lives_and_its_daemon_hears_of_it_in_order() {
+    world::test("life", async |mut world: World| {
+        world.bundle("a", &world.config("a", "echo out; echo err >&2; exit 7"));
+        let shim = world.shim("a").await;
+        let new =
+            world.new_task("a", &world.config("a", "echo out; echo err >&2; exit 7"), world.logged("a"));
+        let pid = shim.create(&new).await.unwrap();
+        let id = world.id("a");
+        assert_eq!(shim.state(&id, None).await.unwrap().status, Status::Created);
+        assert_eq!(shim.create(&new).await.unwrap_err().kind(), Kind::AlreadyExists);
+        assert_eq!(shim.start_task(&id).await.unwrap(), pid);
+        let exited = shim.wait(&id, None).await.unwrap();
+        assert_eq!(exited.code, 7);
+        assert_eq!(world.log("a"), ["stdout F out", "stderr F err"]);
+        let outcome = shim_api::outcome::Outcome::read(&new.bundle).unwrap().unwrap();
+        assert_eq!((outcome.code, outcome.oom_killed), (7, false));
+        let signal = Signal { number: 15, all: false };
+        assert_eq!(shim.kill(&id, None, signal).await.unwrap_err().kind(), Kind::NotFound);
+        let deleted = shim.delete(&id, None).await.unwrap();
+        assert_eq!((deleted.pid, deleted.code, deleted.at), (pid, 7, exited.at));
+        assert!(matches!(world.event("a").await, Event::Created { pid: told, .. } if told == pid));
+        assert_eq!(world.event("a").await, Event::Started { id: id.clone(), pid });
+        assert_eq!(
+            world.event("a").await,
+            Event::Exited { id: id.clone(), exec: None, pid, code: 7, at: exited.at }
+        );
+        assert_eq!(world.event("a").await, Event::Deleted { id: id.clone(), pid, code: 7, at: exited.at });
+        assert_eq!(shim.state(&id, None).await.unwrap_err().kind(), Kind::NotFound);
+        assert_eq!(world.mounts(), Vec::<String>::new());
+        assert_eq!(world.cgroups(), Vec::<std::path::PathBuf>::new());
+        shim.shutdown(&id, false).await.unwrap();
+    });
+}
+
+#[test]
+fn processes_are_added_signalled_and_removed() {
+    world::test("exec", async |mut world: World| {
+        let config = world.config("a", "sleep 1000");
+        world.bundle("a", &config);
+        let shim = world.shim("a").await;
+        world.run(&shim, "a", &config, Streams::default()).await;
+        let id = world.id("a");
+        world.exec(&shim, "a", "one", "echo hello; exit 3", world.logged("one")).await;
+        assert_eq!(shim.wait(&id, Some("one")).await.unwrap().code, 3);
+        assert_eq!(world.log("one"), ["stdout F hello"]);
+        world.exec(&shim, "a", "two", "sleep 1000", Streams::default()).await;
+        let refused = shim.delete(&id, Some("two")).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::FailedPrecondition);
+        shim.kill(&id, Some("two"), Signal { number: 9, all: false }).await.unwrap();
+        assert_eq!(shim.wait(&id, Some("two")).await.unwrap().code, 137);
+        for exec in ["one", "two"] {
+            shim.delete(&id, Some(exec)).await.unwrap();
+            assert_eq!(shim.state(&id, Some(exec)).await.unwrap_err().kind(), Kind::NotFound);
+        }
+        assert_eq!(shim.delete(&id, None).await.unwrap_err().kind(), Kind::FailedPrecondition);
+        assert_eq!(world.end(&shim, "a").await.code, 137);
+        shim.shutdown(&id, false).await.unwrap();
+    });
+}
