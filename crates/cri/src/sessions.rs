@@ -11,11 +11,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
-use crate::containers::{Fifos, first_process, running};
+use crate::containers::{Fifos, first_process, forget, running};
 use crate::daemon::{Daemon, blocking};
 use crate::error::{Attempt as _, Result, chain};
 use crate::spec::{Namespaces, exec_process};
-use crate::state::Pod;
+use crate::state::{Container, Pod};
 use crate::streaming::{
     AttachRequest, Connection, ExecRequest, Failure, Handler, Input, Output, Streams, TerminalSize,
 };
@@ -62,17 +62,12 @@ async fn exec(daemon: &Daemon, request: ExecRequest, streams: Streams) -> Result
         streams: ends.shim_streams(&fifos, request.tty),
     };
     shim.exec(&new).await.attempt(attempted)?;
-    let code = match shim.start_process(&container.id, &exec).await {
-        Ok(_) => {
-            let session = Session { shim: &shim, id: &container.id, exec: Some(&exec) };
-            session.run(ends, streams).await
-        }
-        Err(error) => Err(error).attempt(attempted),
-    };
-    if let Err(error) = shim.delete(&container.id, Some(&exec)).await {
-        tracing::debug!(container = container.id, exec, error = chain(&error), "it is gone already");
+    if let Err(error) = shim.start_process(&container.id, &exec).await {
+        forget(&shim, &container, &exec).await;
+        return Err(error).attempt(attempted);
     }
-    code
+    let session = Session { shim: &shim, container: &container, exec: Some(&exec) };
+    session.run(ends, streams).await
 }
 
 async fn attach(daemon: &Daemon, request: AttachRequest, streams: Streams) -> Result<()> {
@@ -84,7 +79,7 @@ async fn attach(daemon: &Daemon, request: AttachRequest, streams: Streams) -> Re
     shim.attach(&container.id, &ends.shim_streams(&fifos, tty))
         .await
         .attempt(|| format!("attach to container {}", container.id))?;
-    let session = Session { shim: &shim, id: &container.id, exec: None };
+    let session = Session { shim: &shim, container: &container, exec: None };
     session.run(ends, streams).await?;
     Ok(())
 }
@@ -119,7 +114,7 @@ impl Ends {
 /// A process with a client.
 struct Session<'a> {
     shim: &'a Shim,
-    id: &'a str,
+    container: &'a Container,
     /// None for the container's first process.
     exec: Option<&'a str>,
 }
@@ -131,7 +126,14 @@ impl Session<'_> {
         let outputs = async {
             tokio::join!(copy_out(ends.stdout, stdout), copy_out(ends.stderr, stderr));
         };
-        let exited = self.shim.wait(self.id, self.exec);
+        let exited = async {
+            let exited = self.shim.wait(&self.container.id, self.exec).await;
+            if let Some(exec) = self.exec {
+                // The fifos end with the process's removal, after all that was printed.
+                forget(self.shim, self.container, exec).await;
+            }
+            exited
+        };
         let ending = async { tokio::join!(exited, outputs).0 };
         let serving = async {
             tokio::join!(self.copy_in(stdin, ends.stdin), self.follow(resize));
@@ -142,7 +144,7 @@ impl Session<'_> {
             exited = ending => exited,
             never = serving => match never {},
         };
-        exited.map(|exited| exited.code).attempt(|| format!("wait for a process of container {}", self.id))
+        exited.map(|exited| exited.code).attempt(|| format!("wait for a process of container {}", self.container.id))
     }
 
     async fn copy_in(&self, from: Option<Input>, to: Option<pipe::Sender>) {
@@ -152,19 +154,19 @@ impl Session<'_> {
         let flushed = to.flush().await;
         drop(to);
         if let Err(error) = copied.map(drop).and(flushed) {
-            tracing::debug!(container = self.id, error = chain(&error), "its input was cut off");
+            tracing::debug!(container = self.container.id, error = chain(&error), "its input was cut off");
         }
         if self.exec.is_some()
-            && let Err(error) = self.shim.close_stdin(self.id, self.exec).await
+            && let Err(error) = self.shim.close_stdin(&self.container.id, self.exec).await
         {
-            tracing::debug!(container = self.id, error = chain(&error), "close the input of a process");
+            tracing::debug!(container = self.container.id, error = chain(&error), "close the input of a process");
         }
     }
 
     async fn follow(&self, mut resize: mpsc::Receiver<TerminalSize>) {
         while let Some(size) = resize.recv().await {
-            if let Err(error) = self.shim.resize(self.id, self.exec, size.width, size.height).await {
-                tracing::debug!(container = self.id, error = chain(&error), "resize a terminal");
+            if let Err(error) = self.shim.resize(&self.container.id, self.exec, size.width, size.height).await {
+                tracing::debug!(container = self.container.id, error = chain(&error), "resize a terminal");
             }
         }
     }

@@ -42,7 +42,13 @@ pub(crate) async fn exec_sync(daemon: Arc<Daemon>, request: ExecSyncRequest) -> 
         return Err(error).attempt(attempted);
     }
     let seconds = u64::try_from(request.timeout).ok().filter(|seconds| *seconds > 0);
-    let run = async { tokio::join!(shim.wait(&container.id, Some(&exec)), collect(stdout), collect(stderr)) };
+    let ending = async {
+        let exited = shim.wait(&container.id, Some(&exec)).await;
+        // The fifos end with the process's removal, after all that was printed.
+        forget(&shim, &container, &exec).await;
+        exited
+    };
+    let run = async { tokio::join!(ending, collect(stdout), collect(stderr)) };
     let finished = match seconds {
         Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), run).await.ok(),
         None => Some(run.await),
@@ -55,7 +61,6 @@ pub(crate) async fn exec_sync(daemon: Arc<Daemon>, request: ExecSyncRequest) -> 
         let seconds = seconds.unwrap_or_default();
         return Err(Error::new(Kind::Deadline, format!("{}: {seconds} s have passed", attempted())));
     };
-    forget(&shim, &container, &exec).await;
     let exited = exited.attempt(attempted)?;
     Ok(ExecSyncResponse { stdout: stdout.attempt(attempted)?, stderr: stderr.attempt(attempted)?, exit_code: exited.code })
 }
@@ -76,7 +81,8 @@ pub(crate) fn first_process(container: &Container) -> Result<oci_spec::runtime::
     })
 }
 
-async fn forget(shim: &Shim, container: &Container, exec: &str) {
+/// Removes a process that has ended.
+pub(crate) async fn forget(shim: &Shim, container: &Container, exec: &str) {
     if let Err(error) = shim.delete(&container.id, Some(exec)).await {
         tracing::debug!(container = container.id, exec, error = crate::error::chain(&error), "it is gone already");
     }

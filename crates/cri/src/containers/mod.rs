@@ -20,7 +20,7 @@ mod urls;
 
 pub(crate) use checkpoint::checkpoint;
 pub(crate) use create::create;
-pub(crate) use exec::{Fifos, exec_sync, first_process, running};
+pub(crate) use exec::{Fifos, exec_sync, first_process, forget, running};
 pub(crate) use list::list;
 pub(crate) use logs::reopen_log;
 pub(crate) use remove::{remove, remove_container, remove_leftovers};
