@@ -54,7 +54,9 @@ pub(super) fn prepare(
     };
     let folders: Vec<PathBuf> =
         numbers.into_iter().map(|number| layers::folder(&overlay.root, number)).collect();
-    match make(overlay, key, &root, &folders) {
+    let made = make(overlay, key, &root, &folders);
+    overlay.spares.refill();
+    match made {
         Ok(()) => {
             overlay.index().root_is_made(key);
             Ok(mounts_of(overlay, &root, &folders))

@@ -53,8 +53,12 @@ impl Spares {
         let mut state = self.shelf.state();
         let spare = state.ready.pop()?;
         state.missing += 1;
-        self.shelf.changed.notify_all();
         Some(spare)
+    }
+
+    /// Replaces what was taken. Not before who took it is done: both need the trash, and one would wait for the other.
+    pub(super) fn refill(&self) {
+        self.shelf.changed.notify_all();
     }
 }
 
