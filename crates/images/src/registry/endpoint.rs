@@ -50,8 +50,8 @@ impl Endpoint {
         network: &Network,
     ) -> Result<Self, RegistryError> {
         let named = || host.authority.clone();
-        let tls =
-            tls::client_config(&host.tls).map_err(|cause| RegistryError::Tls { host: named(), cause })?;
+        let tls = tls::client_config(&host.tls)
+            .map_err(|cause| RegistryError::Tls { host: named(), cause: Box::new(cause) })?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("cofferdam/", env!("CARGO_PKG_VERSION")))

@@ -3,6 +3,8 @@
 //!
 //! Layers are unpacked into a real snapshotter in a folder that the test makes, which needs root.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do is its failure")]
+
 mod archives;
 mod authorization;
 mod content;

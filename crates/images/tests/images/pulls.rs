@@ -59,7 +59,7 @@ async fn of_an_index_this_platform_is_taken() {
     let image = host.pull(&server.name("multi:1")).await.unwrap();
     assert_eq!(image.manifest, here.digest());
     let by_index = server.name(&format!("multi@{}", Digest::of(&document)));
-    assert_eq!(image.digests, [by_index.clone()]);
+    assert_eq!(image.digests.join(" "), by_index);
     // By the digest of the index and by that of the manifest it is the same.
     let by_manifest = server.name(&format!("multi@{}", here.digest()));
     for name in [&by_index, &by_manifest] {
