@@ -201,7 +201,7 @@ struct Filled {
 /// What is to be done before it can be committed.
 enum Needs {
     Nothing(Usage),
-    LowerLayers(Unpacked),
+    LowerLayers(Box<Unpacked>),
 }
 
 /// Reads a blob to its end; into a folder, unless the layer is there and only a copy of the blob is wanted.
@@ -230,7 +230,7 @@ fn fill(kept: &Kept, layer: &Planned, origin: Origin, is_there: bool) -> Result<
                 Ok(unpacked) => {
                     incoming.finish()?;
                     check_diff_id(layer, diff_id.as_ref(), &unpacked)?;
-                    Needs::LowerLayers(unpacked)
+                    Needs::LowerLayers(Box::new(unpacked))
                 }
                 // A blob that is not the right one fails in many ways; that it is not is what to say. What is
                 // refused for another reason is not fetched to its end.

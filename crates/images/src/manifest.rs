@@ -73,7 +73,7 @@ pub(crate) struct Manifest {
 #[derive(Debug, Clone)]
 pub(crate) enum Document {
     Index(Vec<Descriptor>),
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
 }
 
 /// A document that is not understood, or is refused.
@@ -125,7 +125,7 @@ pub enum ManifestError {
         has: Vec<String>,
         /// The rule.
         #[source]
-        cause: compat::Refused,
+        cause: Box<compat::Refused>,
     },
     /// A layer that registries must not hand out.
     #[error(
@@ -258,7 +258,7 @@ pub(crate) fn parse(digest: &Digest, media_type: &str, content: &[u8]) -> Result
         "" => config.media_type.clone(),
         said => said.to_owned(),
     });
-    Ok(Document::Manifest(Manifest { config, layers, artifact_type }))
+    Ok(Document::Manifest(Box::new(Manifest { config, layers, artifact_type })))
 }
 
 /// Reads an image's configuration. Where a tool of Go's wrote `null` for nothing, it is nothing.

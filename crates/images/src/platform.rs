@@ -31,7 +31,11 @@ pub(crate) fn choose<'a>(
             os_features: entry.platform.as_ref().map_or(&[], |platform| platform.os_features.as_slice()),
         })
         .collect();
-    let refused = |cause| ManifestError::Platform { digest: digest.clone(), has: listed(entries), cause };
+    let refused = |cause| ManifestError::Platform {
+        digest: digest.clone(),
+        has: listed(entries),
+        cause: Box::new(cause),
+    };
     let at = compat::choose(&here.host, here.isolation, &choices).map_err(refused)?;
     let (_, _, entry) = candidates.swap_remove(at);
     Ok(entry)

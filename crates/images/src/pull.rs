@@ -34,7 +34,7 @@ pub(crate) async fn pull(
         Repository::open(reference, auth, &kept.config.network).await.map_err(FetchError::Registry)?;
     let source = Source::Registry(repository);
     let first = document(&source, reference.selector(), None).await?;
-    take(kept, &source, first, &[reference.clone()], progress).await
+    take(kept, &source, first, std::slice::from_ref(reference), progress).await
 }
 
 /// A document as it came, with what it is said to be.
@@ -99,7 +99,7 @@ async fn resolve(
         let digest = fetched.digest.clone();
         documents.push((fetched.digest, fetched.content));
         match parsed.map_err(FetchError::Manifest)? {
-            Document::Manifest(manifest) => return Ok(manifest),
+            Document::Manifest(manifest) => return Ok(*manifest),
             Document::Index(entries) => {
                 let entry = platform::choose(&kept.config.platform, &digest, &entries)
                     .map_err(FetchError::Manifest)?;

@@ -139,7 +139,7 @@ impl Authorizer {
             scopes.push(&self.scope);
         }
         if let Some(Credentials::Identity(token)) = &self.credentials {
-            let mut form = Url::from(server.clone());
+            let mut form = server.clone();
             form.set_query(None);
             form.query_pairs_mut()
                 .extend_pairs([("grant_type", "refresh_token"), ("client_id", CLIENT_ID)])

@@ -65,7 +65,9 @@ impl Stream<'_> {
         let mut attempt = 1;
         loop {
             let before = self.received;
-            let error = match self.get_once(endpoint).await {
+            // A request that is refused was tried often enough when this says so.
+            let response = self.request(endpoint).await?;
+            let error = match self.receive(endpoint, response).await {
                 Ok(()) if self.received == self.size || self.sink.is_closed() => return Ok(()),
                 Ok(()) => RegistryError::Truncated {
                     digest: self.digest.clone(),
@@ -87,17 +89,24 @@ impl Stream<'_> {
         }
     }
 
-    /// One connection: all that it brings.
-    async fn get_once(&mut self, endpoint: &Endpoint) -> Result<(), RegistryError> {
-        let what = format!("blobs/{}", self.digest);
-        let url = endpoint.url(&what)?.to_string();
+    /// Asks for what has not come yet.
+    async fn request(&self, endpoint: &Endpoint) -> Result<Response, RegistryError> {
         let mut headers = identity();
         if self.received > 0
             && let Ok(range) = HeaderValue::from_str(&format!("bytes={}-", self.received))
         {
             headers.insert(RANGE, range);
         }
-        let response = endpoint.get(&what, &headers).await?;
+        endpoint.get(&self.what(), &headers).await
+    }
+
+    fn what(&self) -> String {
+        format!("blobs/{}", self.digest)
+    }
+
+    /// Takes all that a connection brings.
+    async fn receive(&mut self, endpoint: &Endpoint, response: Response) -> Result<(), RegistryError> {
+        let url = endpoint.url(&self.what())?.to_string();
         let mut skip = self.check_start(&response, &url)?;
         let mut batches = response.bytes_stream().ready_chunks(BATCH);
         while let Some(batch) = batches.next().await {

@@ -74,6 +74,9 @@ pub enum CredentialsError {
         #[source]
         cause: serde_json::Error,
     },
+    /// A name that would be a path.
+    #[error("{0:?} is no name of a credential helper")]
+    HelperName(String),
     /// A credential helper cannot be run.
     #[error("ask {program} for credentials")]
     Helper {
@@ -192,6 +195,10 @@ pub(crate) async fn from_docker(file: &Path, host: &str) -> Result<Option<Creden
 
 /// The protocol of docker's credential helpers: the server's name to its input, JSON from its output.
 async fn ask_helper(helper: &str, server: &str) -> Result<Option<Credentials>, CredentialsError> {
+    let letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if helper.is_empty() || !helper.chars().all(letter) {
+        return Err(CredentialsError::HelperName(helper.to_owned()));
+    }
     let program = format!("docker-credential-{helper}");
     let failed = |cause| CredentialsError::Helper { program: program.clone(), cause };
     let mut child = tokio::process::Command::new(&program)

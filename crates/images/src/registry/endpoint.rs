@@ -50,8 +50,8 @@ impl Endpoint {
         network: &Network,
     ) -> Result<Self, RegistryError> {
         let named = || host.authority.clone();
-        let tls =
-            tls::client_config(&host.tls).map_err(|cause| RegistryError::Tls { host: named(), cause })?;
+        let tls = tls::client_config(&host.tls)
+            .map_err(|cause| RegistryError::Tls { host: named(), cause: Box::new(cause) })?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(concat!("cofferdam/", env!("CARGO_PKG_VERSION")))
@@ -186,17 +186,15 @@ impl Endpoint {
 }
 
 /// Whether TLS failed because the other side answered something else.
-fn speaks_no_tls(error: &reqwest::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let carried = next.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = carried.and_then(|carried| carried.downcast_ref::<rustls::Error>());
-        if let Some(tls) = tls.or_else(|| next.downcast_ref::<rustls::Error>()) {
-            return matches!(tls, rustls::Error::InvalidMessage(_));
-        }
-        cause = next.source();
+fn speaks_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    // An I/O error hands out the source of what it carries as its own: what it carries has to be asked for.
+    if let Some(carried) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        return speaks_no_tls(carried);
     }
-    false
+    match error.downcast_ref::<rustls::Error>() {
+        Some(tls) => matches!(tls, rustls::Error::InvalidMessage(_)),
+        None => error.source().is_some_and(speaks_no_tls),
+    }
 }
 
 /// Seconds; the other form, a date, is for pauses longer than any that is waited for here.

@@ -16,7 +16,7 @@ pub enum RegistryError {
         registry: String,
         /// What is wrong.
         #[source]
-        cause: HostsError,
+        cause: Box<HostsError>,
     },
     /// Its certificates are wrong.
     #[error("configuration of TLS for {host}")]
@@ -25,7 +25,7 @@ pub enum RegistryError {
         host: String,
         /// What is wrong.
         #[source]
-        cause: TlsError,
+        cause: Box<TlsError>,
     },
     /// The credentials are wrong.
     #[error("credentials for {host}")]
@@ -34,7 +34,7 @@ pub enum RegistryError {
         host: String,
         /// What is wrong.
         #[source]
-        cause: CredentialsError,
+        cause: Box<CredentialsError>,
     },
     /// A header of `hosts.toml` that HTTP does not allow.
     #[error("hosts.toml: {0:?} is no header of HTTP")]

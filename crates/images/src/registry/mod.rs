@@ -53,11 +53,11 @@ impl Repository {
     ) -> Result<Self, RegistryError> {
         let registry = reference.registry().to_owned();
         let hosts = hosts::hosts(&network.registry_config_dirs, &registry)
-            .map_err(|cause| RegistryError::Hosts { registry: registry.clone(), cause })?;
+            .map_err(|cause| RegistryError::Hosts { registry: registry.clone(), cause: Box::new(cause) })?;
         let mut endpoints = Vec::with_capacity(hosts.len());
         for host in hosts {
             let name = host.authority.clone();
-            let wrong = |cause| RegistryError::Credentials { host: name.clone(), cause };
+            let wrong = |cause| RegistryError::Credentials { host: name.clone(), cause: Box::new(cause) };
             let mut credentials = match auth {
                 Some(auth) => auth.for_host(&name).map_err(wrong)?,
                 None => None,

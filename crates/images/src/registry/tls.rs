@@ -50,11 +50,11 @@ pub enum TlsError {
         key: PathBuf,
         /// Why not.
         #[source]
-        cause: rustls::Error,
+        cause: Box<rustls::Error>,
     },
     /// The library refuses.
     #[error("set up TLS")]
-    Setup(#[source] rustls::Error),
+    Setup(#[source] Box<rustls::Error>),
 }
 
 /// What a connection to a host with these files needs.
@@ -62,7 +62,7 @@ pub(crate) fn client_config(files: &TlsFiles) -> Result<ClientConfig, TlsError> 
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(TlsError::Setup)?;
+        .map_err(|cause| TlsError::Setup(Box::new(cause)))?;
     let builder = if files.skip_verify == Some(true) {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
     } else {
@@ -80,8 +80,11 @@ pub(crate) fn client_config(files: &TlsFiles) -> Result<ClientConfig, TlsError> 
         None => builder.with_no_client_auth(),
         // A server asks for one certificate; the first is shown, as TLS libraries do when all would fit.
         Some((certificate, key)) => {
-            let client =
-                |cause| TlsError::Client { certificate: certificate.clone(), key: key.clone(), cause };
+            let client = |cause| TlsError::Client {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                cause: Box::new(cause),
+            };
             let read = |cause| TlsError::Read { path: key.clone(), cause };
             let private = PrivateKeyDer::from_pem_file(key).map_err(read)?;
             builder.with_client_auth_cert(read_certificates(certificate)?, private).map_err(client)?

@@ -86,7 +86,7 @@ pub enum StoreError {
         id: Digest,
         /// What is wrong.
         #[source]
-        cause: ManifestError,
+        cause: Box<ManifestError>,
     },
 }
 
@@ -222,7 +222,7 @@ fn load(database: &Database) -> Result<State, StoreError> {
                     || StoreError::Incomplete { key: key.value().to_owned(), lacks: digest.to_string() };
                 let found = documents.get(digest.as_str()).map_err(failed("read"))?.ok_or_else(lacks)?;
                 parse_config(digest, found.value())
-                    .map_err(|cause| StoreError::Config { id: record.id.clone(), cause })?
+                    .map_err(|cause| StoreError::Config { id: record.id.clone(), cause: Box::new(cause) })?
             }
         };
         state.images.insert(record.id.clone(), Stored { record, config: Arc::new(config) });

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// How a layer is compressed.
 #[derive(Clone, Copy)]
-pub enum Compression {
+pub(crate) enum Compression {
     None,
     Gzip,
     Zstd,
@@ -20,16 +20,16 @@ pub enum Compression {
 
 /// An image or an artifact: all that a registry has of it.
 #[derive(Clone, Default)]
-pub struct Content {
-    pub blobs: BTreeMap<Digest, Vec<u8>>,
-    pub media_type: String,
-    pub manifest: Vec<u8>,
+pub(crate) struct Content {
+    pub(crate) blobs: BTreeMap<Digest, Vec<u8>>,
+    pub(crate) media_type: String,
+    pub(crate) manifest: Vec<u8>,
     /// The digests of the layers' blobs, lowest first.
-    pub layers: Vec<Digest>,
+    pub(crate) layers: Vec<Digest>,
 }
 
 impl Content {
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of(&self.manifest)
     }
 
@@ -41,7 +41,7 @@ impl Content {
 }
 
 /// An archive with these files.
-pub fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, content) in files {
         let mut header = tar::Header::new_gnu();
@@ -52,7 +52,7 @@ pub fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-pub fn compressed(archive: &[u8], how: Compression) -> (Vec<u8>, String) {
+pub(crate) fn compressed(archive: &[u8], how: Compression) -> (Vec<u8>, String) {
     match how {
         Compression::None => (archive.to_vec(), OCI_LAYER.to_owned()),
         Compression::Gzip => {
@@ -65,11 +65,11 @@ pub fn compressed(archive: &[u8], how: Compression) -> (Vec<u8>, String) {
 }
 
 /// An image whose layers are these archives, compressed.
-pub fn image(layers: &[(Vec<u8>, Compression)]) -> Content {
+pub(crate) fn image(layers: &[(Vec<u8>, Compression)]) -> Content {
     image_for("linux", std::env::consts::ARCH, layers)
 }
 
-pub fn image_for(os: &str, arch: &str, layers: &[(Vec<u8>, Compression)]) -> Content {
+pub(crate) fn image_for(os: &str, arch: &str, layers: &[(Vec<u8>, Compression)]) -> Content {
     let mut content = Content { media_type: OCI_MANIFEST.into(), ..Content::default() };
     let mut diff_ids = Vec::new();
     let mut descriptors = Vec::new();
@@ -99,7 +99,7 @@ fn set_manifest(content: &mut Content, config: &Value, layers: &[Value]) {
 }
 
 /// A small image with one layer of each kind.
-pub fn small(word: &str) -> Content {
+pub(crate) fn small(word: &str) -> Content {
     let lower = archive(&[("etc/name", word.as_bytes()), ("etc/deleted", b"x")]);
     let middle = archive(&[("hello", b"hello"), ("etc/.wh.deleted", b"")]);
     let upper = archive(&[("etc/upper", word.as_bytes())]);
@@ -107,7 +107,7 @@ pub fn small(word: &str) -> Content {
 }
 
 /// An artifact of plain files.
-pub fn artifact(files: &[(&str, &[u8])]) -> Content {
+pub(crate) fn artifact(files: &[(&str, &[u8])]) -> Content {
     let mut content = Content { media_type: OCI_MANIFEST.into(), ..Content::default() };
     let (digest, size) = content.blob(b"{}".to_vec());
     let config = json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest, "size": size});
@@ -125,7 +125,7 @@ pub fn artifact(files: &[(&str, &[u8])]) -> Content {
 }
 
 /// An index of images for several platforms.
-pub fn index(images: &[(&str, &Content)]) -> (Vec<u8>, String) {
+pub(crate) fn index(images: &[(&str, &Content)]) -> (Vec<u8>, String) {
     let entry = |(platform, image): &(&str, &Content)| {
         let mut parts = platform.split('/');
         json!({"mediaType": image.media_type, "digest": image.digest(), "size": image.manifest.len(),
@@ -137,7 +137,7 @@ pub fn index(images: &[(&str, &Content)]) -> (Vec<u8>, String) {
 }
 
 /// Bytes that do not compress.
-pub fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
         state ^= state << 13;

@@ -3,6 +3,8 @@
 //!
 //! Layers are unpacked into a real snapshotter in a folder that the test makes, which needs root.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot do is its failure")]
+
 mod archives;
 mod authorization;
 mod content;
@@ -15,7 +17,7 @@ mod server;
 
 use images::{Auth, Config, Error, Image, Images, Network, Reference};
 use snapshots::overlay::Overlay;
-use snapshots::{Snapshotter, SnapshotInfo};
+use snapshots::{SnapshotInfo, Snapshotter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +51,7 @@ impl Host {
         };
         change(&mut config);
         let snapshotter: Arc<dyn Snapshotter> =
-            Arc::new(Overlay::open(folder.path().join("snapshots")).unwrap());
+            Arc::new(Overlay::open(&folder.path().join("snapshots")).unwrap());
         std::fs::create_dir_all(&config.root).unwrap();
         let images = Images::open(config.clone(), Arc::clone(&snapshotter)).unwrap();
         Some(Host { folder, config, images, snapshotter })
@@ -61,7 +63,7 @@ impl Host {
         drop(images);
         drop(snapshotter);
         let snapshotter: Arc<dyn Snapshotter> =
-            Arc::new(Overlay::open(folder.path().join("snapshots")).unwrap());
+            Arc::new(Overlay::open(&folder.path().join("snapshots")).unwrap());
         let images = Images::open(config.clone(), Arc::clone(&snapshotter)).unwrap();
         Host { folder, config, images, snapshotter }
     }

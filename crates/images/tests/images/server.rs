@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 /// What goes wrong with the next answer to a path.
 #[derive(Clone)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// This status, and this `Retry-After`.
     Status(u16, Option<u64>),
     /// The connection breaks after so many bytes of the body.
@@ -40,13 +40,13 @@ pub enum Fault {
 
 /// Who may pull.
 #[derive(Clone, Default)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     /// Who gets a token: `Basic` of a user, or an identity token; empty: everybody.
-    pub user: String,
-    pub password: String,
-    pub identity: String,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) identity: String,
     /// How many requests one token is good for.
-    pub good_for: usize,
+    pub(crate) good_for: usize,
 }
 
 #[derive(Default)]
@@ -62,13 +62,13 @@ struct Inner {
 
 /// The registry; gone with the runtime it was started in.
 #[derive(Clone)]
-pub struct Server {
-    pub address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     inner: Arc<Mutex<Inner>>,
 }
 
 impl Server {
-    pub async fn start() -> Server {
+    pub(crate) async fn start() -> Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = Server { address: listener.local_addr().unwrap(), inner: Arc::default() };
         let answering = server.clone();
@@ -91,11 +91,11 @@ impl Server {
     }
 
     /// What to pull from it: `127.0.0.1:…/<name>`.
-    pub fn name(&self, name: &str) -> String {
+    pub(crate) fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.address)
     }
 
-    pub fn has(&self, repository: &str, tag: &str, content: &Content) {
+    pub(crate) fn has(&self, repository: &str, tag: &str, content: &Content) {
         self.has_document(repository, tag, &content.media_type, &content.manifest);
         let mut inner = self.inner.lock().unwrap();
         for (digest, blob) in &content.blobs {
@@ -103,7 +103,7 @@ impl Server {
         }
     }
 
-    pub fn has_document(&self, repository: &str, tag: &str, media_type: &str, document: &[u8]) {
+    pub(crate) fn has_document(&self, repository: &str, tag: &str, media_type: &str, document: &[u8]) {
         let mut inner = self.inner.lock().unwrap();
         for selector in [tag, Digest::of(document).as_str()] {
             let path = format!("/v2/{repository}/manifests/{selector}");
@@ -112,20 +112,20 @@ impl Server {
     }
 
     /// The next answers to this path go wrong in this order.
-    pub fn faults(&self, path: &str, faults: impl IntoIterator<Item = Fault>) {
+    pub(crate) fn faults(&self, path: &str, faults: impl IntoIterator<Item = Fault>) {
         self.inner.lock().unwrap().faults.entry(path.to_owned()).or_default().extend(faults);
     }
 
-    pub fn wants_tokens(&self, tokens: Tokens) {
+    pub(crate) fn wants_tokens(&self, tokens: Tokens) {
         self.inner.lock().unwrap().tokens = Some(tokens);
     }
 
     /// What was asked for so far: path, and a range behind it.
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.inner.lock().unwrap().asked.clone()
     }
 
-    pub fn times_asked(&self, part: &str) -> usize {
+    pub(crate) fn times_asked(&self, part: &str) -> usize {
         self.asked().iter().filter(|asked| asked.contains(part)).count()
     }
 
@@ -207,8 +207,10 @@ impl Server {
             return None;
         }
         let mut response = reply(401, r#"{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}"#.into());
-        let challenge =
-            format!("Bearer realm=\"http://{}/token\",service=\"test\",scope=\"repository:x:pull\"", self.address);
+        let challenge = format!(
+            "Bearer realm=\"http://{}/token\",service=\"test\",scope=\"repository:x:pull\"",
+            self.address
+        );
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge.parse().unwrap());
         Some(response)
     }
@@ -238,7 +240,8 @@ fn reply(status: u16, content: String) -> Response<Piece> {
 async fn body_of(request: Request<Incoming>) -> String {
     let mut body = request.into_body();
     let mut content = Vec::new();
-    while let Some(Ok(frame)) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+    while let Some(Ok(frame)) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+    {
         if let Ok(data) = frame.into_data() {
             content.extend_from_slice(&data);
         }
@@ -247,10 +250,11 @@ async fn body_of(request: Request<Incoming>) -> String {
 }
 
 /// A body that may break, hang or go on.
-pub struct Piece {
+pub(crate) struct Piece {
     content: Vec<u8>,
     sent: usize,
     breaks_at: Option<usize>,
+    flushed: bool,
     says_length: bool,
     hold: Option<Arc<Semaphore>>,
     waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -258,7 +262,15 @@ pub struct Piece {
 
 impl Piece {
     fn whole(content: Vec<u8>) -> Self {
-        Piece { content, sent: 0, breaks_at: None, says_length: true, hold: None, waiting: None }
+        Piece {
+            content,
+            sent: 0,
+            breaks_at: None,
+            flushed: false,
+            says_length: true,
+            hold: None,
+            waiting: None,
+        }
     }
 }
 
@@ -271,10 +283,17 @@ impl Body for Piece {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         if self.breaks_at.is_some_and(|at| self.sent >= at) {
+            // What was sent before is on its way when the connection breaks.
+            if !std::mem::replace(&mut self.flushed, true) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             return Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into())));
         }
         let last = self.content.len().saturating_sub(1);
-        if self.sent == last && let Some(permit) = self.hold.take() {
+        if self.sent == last
+            && let Some(permit) = self.hold.take()
+        {
             self.waiting = Some(Box::pin(async move {
                 permit.acquire().await.unwrap().forget();
             }));
