@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     folder: tempfile::TempDir,
     name: String,
-    pub(crate) events: Listener,
+    events: Option<Listener>,
     /// The processes of the shims.
     shims: Vec<i32>,
 }
@@ -40,7 +40,7 @@ pub(crate) fn test<F: Future<Output = ()>>(name: &str, story: impl FnOnce(World)
         let folder = tempfile::Builder::new().prefix("shim-").tempdir().unwrap();
         let events = shim_api::events::listen(&folder.path().join("events")).await.unwrap();
         let name = format!("shim-{name}-{}", std::process::id());
-        let world = World { folder, name, events, shims: Vec::new() };
+        let world = World { folder, name, events: Some(events), shims: Vec::new() };
         world.make_image();
         tokio::time::timeout(PATIENCE, story(world)).await.expect("the test ends in time");
     });
@@ -185,7 +185,7 @@ impl World {
     /// Its lines without their times.
     pub(crate) fn log(&self, name: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path(&format!("{name}.log"))).unwrap();
-        text.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
+        text.split_terminator('\n').map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
     }
 
     /// One more process.
@@ -219,11 +219,22 @@ impl World {
     /// The next event of a container.
     pub(crate) async fn event(&mut self, name: &str) -> Event {
         loop {
-            let event = self.events.next().await.unwrap().event;
+            let event = self.events.as_mut().unwrap().next().await.unwrap().event;
             if event.id() == self.id(name) {
                 return event;
             }
         }
+    }
+
+    /// The daemon goes.
+    pub(crate) async fn lose_events(&mut self) {
+        self.events.take().unwrap().close().await;
+        fs::remove_file(self.path("events")).unwrap();
+    }
+
+    /// It comes back.
+    pub(crate) async fn find_events(&mut self) {
+        self.events = Some(shim_api::events::listen(&self.path("events")).await.unwrap());
     }
 
     /// Makes a fifo.
