@@ -2,6 +2,7 @@
 //! containers in folders and control groups that each test makes and removes.
 
 mod crashes;
+mod figures;
 mod pods;
 mod streams;
 mod tasks;

@@ -10,7 +10,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_containerd-shim-runhcs-v1");
+/// Names the program to test, if not the one that was built with the tests.
+pub(crate) const SHIM: &str = "COFFERDAM_SHIM";
 const BUSYBOX: &str = "/bin/busybox";
 const APPLETS: [&str; 16] = [
     "sh", "cat", "echo", "sleep", "true", "false", "hostname", "ps", "kill", "stty", "head", "yes", "dd",
@@ -37,13 +38,24 @@ pub(crate) fn test<F: Future<Output = ()>>(name: &str, story: impl FnOnce(World)
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let folder = tempfile::Builder::new().prefix("shim-").tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("shim-").tempdir_in("/dev/shm").unwrap();
         let events = shim_api::events::listen(&folder.path().join("events")).await.unwrap();
         let name = format!("shim-{name}-{}", std::process::id());
         let world = World { folder, name, events: Some(events), shims: Vec::new() };
         world.make_image();
         tokio::time::timeout(PATIENCE, story(world)).await.expect("the test ends in time");
     });
+}
+
+/// The shim.
+pub(crate) fn program() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_containerd-shim-runhcs-v1").into();
+    std::env::var_os(SHIM).map_or_else(built, PathBuf::from)
+}
+
+/// Whether the program is the one that is shipped.
+pub(crate) fn is_release() -> bool {
+    std::env::var_os(SHIM).is_some()
 }
 
 impl World {
@@ -83,7 +95,7 @@ impl World {
 
     pub(crate) fn launch(&self, name: &str) -> Launch {
         Launch {
-            program: PROGRAM.into(),
+            program: program(),
             id: self.id(name),
             bundle: self.path(name),
             namespace: "test".into(),
@@ -283,7 +295,7 @@ impl Drop for World {
         }
         for name in fs::read_dir(self.folder.path()).into_iter().flatten().flatten() {
             if name.path().join("config.json").exists() {
-                let _ = std::process::Command::new(PROGRAM)
+                let _ = std::process::Command::new(program())
                     .args(["-namespace", "test", "-id", "cleanup", "-bundle"])
                     .arg(name.path())
                     .arg("delete")
