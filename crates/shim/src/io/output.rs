@@ -16,8 +16,6 @@ use tokio::io::unix::AsyncFd;
 /// One stream.
 pub(crate) struct Output {
     from: AsyncFd<OwnedFd>,
-    /// The fifo that it goes to, if it does.
-    fifo: Option<AsyncFd<OwnedFd>>,
     state: Mutex<State>,
 }
 
@@ -30,7 +28,8 @@ struct State {
 
 enum To {
     Nowhere,
-    Fifo,
+    /// Closed with the stream: its reader waits for that.
+    Fifo(Arc<AsyncFd<OwnedFd>>),
     File(File),
     Log(Arc<CriLog>, Which),
 }
@@ -50,15 +49,15 @@ enum Step {
 
 impl Output {
     pub(super) fn new(from: OwnedFd, to: Sink) -> io::Result<Self> {
-        let (to, fifo) = match to {
-            Sink::Null => (To::Nowhere, None),
-            Sink::File(file) => (To::File(file), None),
-            Sink::Log(log, which) => (To::Log(log, which), None),
-            Sink::Fifo(fifo) => (To::Fifo, Some(ready::watch(fifo, Interest::WRITABLE)?)),
+        let to = match to {
+            Sink::Null => To::Nowhere,
+            Sink::File(file) => To::File(file),
+            Sink::Log(log, which) => To::Log(log, which),
+            Sink::Fifo(fifo) => To::Fifo(Arc::new(ready::watch(fifo, Interest::WRITABLE)?)),
         };
         let from = ready::watch(from, Interest::READABLE)?;
         let state = State { to, pending: Vec::new(), readers: Vec::new() };
-        Ok(Self { from, fifo, state: Mutex::new(state) })
+        Ok(Self { from, state: Mutex::new(state) })
     }
 
     /// One more reader, from now on.
@@ -77,7 +76,7 @@ impl Output {
 
     fn step(&self) -> Step {
         let mut state = self.state();
-        if !self.flush(&mut state) {
+        if !flush(&mut state) {
             return Step::Full;
         }
         let mut buffer = BUFFER.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +85,7 @@ impl Output {
             // A terminal whose other side is closed.
             Err(Errno::IO) => Step::End,
             Ok(length) => {
-                self.deliver(&mut state, buffer.get(..length).unwrap_or_default());
+                deliver(&mut state, buffer.get(..length).unwrap_or_default());
                 Step::Moved
             }
             Err(Errno::AGAIN) => Step::Empty,
@@ -98,45 +97,6 @@ impl Output {
         }
     }
 
-    fn deliver(&self, state: &mut State, bytes: &[u8]) {
-        match &mut state.to {
-            To::Nowhere => {}
-            To::Fifo => {
-                state.pending.extend_from_slice(bytes);
-                self.flush(state);
-            }
-            To::File(file) => {
-                if let Err(error) = file.write_all(bytes) {
-                    log::warn!("write the output of a process to its file: {error}");
-                }
-            }
-            To::Log(log, which) => log.append(*which, bytes),
-        }
-        state.readers.retain(|reader| reader.offer(bytes));
-    }
-
-    /// Whether the fifo has taken everything.
-    fn flush(&self, state: &mut State) -> bool {
-        let Some(fifo) = &self.fifo else { return true };
-        let mut sent = 0;
-        while let Some(rest) = state.pending.get(sent..).filter(|rest| !rest.is_empty()) {
-            match rustix::io::write(fifo.get_ref(), rest) {
-                Ok(length) => sent += length,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    state.pending.drain(..sent);
-                    return false;
-                }
-                Err(cause) => {
-                    log::warn!("write the output of a process to its fifo: {cause}");
-                    break;
-                }
-            }
-        }
-        state.pending = Vec::new();
-        true
-    }
-
     /// Nothing will come any more: whoever reads learns it.
     fn end(&self) {
         let mut state = self.state();
@@ -146,6 +106,45 @@ impl Output {
         state.to = To::Nowhere;
         state.readers.drain(..).for_each(|reader| reader.end());
     }
+}
+
+fn deliver(state: &mut State, bytes: &[u8]) {
+    match &mut state.to {
+        To::Nowhere => {}
+        To::Fifo(_) => {
+            state.pending.extend_from_slice(bytes);
+            flush(state);
+        }
+        To::File(file) => {
+            if let Err(error) = file.write_all(bytes) {
+                log::warn!("write the output of a process to its file: {error}");
+            }
+        }
+        To::Log(log, which) => log.append(*which, bytes),
+    }
+    state.readers.retain(|reader| reader.offer(bytes));
+}
+
+/// Whether the fifo has taken everything.
+fn flush(state: &mut State) -> bool {
+    let To::Fifo(fifo) = &state.to else { return true };
+    let mut sent = 0;
+    while let Some(rest) = state.pending.get(sent..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::write(fifo.get_ref(), rest) {
+            Ok(length) => sent += length,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                state.pending.drain(..sent);
+                return false;
+            }
+            Err(cause) => {
+                log::warn!("write the output of a process to its fifo: {cause}");
+                break;
+            }
+        }
+    }
+    state.pending = Vec::new();
+    true
 }
 
 /// Moves until the end.
@@ -167,9 +166,12 @@ pub(super) async fn pump(output: Arc<Output>) {
 
 /// Waits until the fifo has taken what is pending.
 async fn room(output: &Output) {
-    let Some(fifo) = &output.fifo else { return };
+    let fifo = match &output.state().to {
+        To::Fifo(fifo) => fifo.clone(),
+        To::Nowhere | To::File(_) | To::Log(..) => return,
+    };
     while let Ok(mut ready) = fifo.writable().await {
-        if output.flush(&mut output.state()) {
+        if flush(&mut output.state()) {
             return;
         }
         ready.clear_ready();

@@ -64,3 +64,72 @@ fn processes_are_added_signalled_and_removed() {
         shim.shutdown(&id, false).await.unwrap();
     });
 }
+
+#[test]
+fn a_container_is_frozen_measured_limited_and_listed() {
+    world::test("verbs", async |mut world: World| {
+        let config = world.config("a", "sleep 1000");
+        world.bundle("a", &config);
+        let shim = world.shim("a").await;
+        let pid = world.run(&shim, "a", &config, Streams::default()).await;
+        let id = world.id("a");
+        shim.pause(&id).await.unwrap();
+        assert_eq!(shim.state(&id, None).await.unwrap().status, Status::Paused);
+        assert_eq!(shim.pause(&id).await.unwrap_err().kind(), Kind::FailedPrecondition);
+        shim.resume(&id).await.unwrap();
+        assert_eq!(shim.state(&id, None).await.unwrap().status, Status::Running);
+        let metrics = shim.stats(&id).await.unwrap();
+        assert!(metrics.pids.current >= 1 && metrics.memory.usage.usage > 0 && metrics.cpu.total > 0);
+        let resources = serde_json::from_value(serde_json::json!({"pids": {"limit": 17}})).unwrap();
+        shim.update(&id, &resources).await.unwrap();
+        assert_eq!(shim.stats(&id).await.unwrap().pids.limit, 17);
+        let exec = world.exec(&shim, "a", "x", "sleep 1000", Streams::default()).await;
+        let mut pids = shim.pids(&id).await.unwrap();
+        pids.sort_unstable_by_key(|entry| entry.pid);
+        assert_eq!(pids.iter().map(|entry| entry.pid).collect::<Vec<_>>(), [pid, exec]);
+        assert_eq!((pids[0].exec.as_deref(), pids[1].exec.as_deref()), (None, Some("x")));
+        world.end(&shim, "a").await;
+    });
+}
+
+#[test]
+fn an_out_of_memory_kill_is_told_and_remembered() {
+    world::test("oom", async |mut world: World| {
+        let mut config =
+            world.config("a", "head -c 200000000 /dev/zero | cat | { read -r line; }; sleep 1000");
+        config["process"]["args"] = serde_json::json!(["/bin/dd", "if=/dev/zero", "of=/dev/null", "bs=300M"]);
+        config["linux"]["resources"] = serde_json::json!({"memory": {"limit": 20 << 20}});
+        let bundle = world.bundle("a", &config);
+        let shim = world.shim("a").await;
+        world.run(&shim, "a", &config, Streams::default()).await;
+        let exited = shim.wait(&world.id("a"), None).await.unwrap();
+        assert_eq!(exited.code, 137);
+        assert!(shim_api::outcome::Outcome::read(&bundle).unwrap().unwrap().oom_killed);
+        let mut events = Vec::new();
+        while !matches!(events.last(), Some(Event::Exited { .. })) {
+            events.push(world.event("a").await);
+        }
+        assert!(events.contains(&Event::Oom { id: world.id("a") }), "{events:?}");
+        world.end(&shim, "a").await;
+    });
+}
+
+/// Without a PID namespace of its own nothing else would end them.
+#[test]
+fn what_a_container_leaves_behind_ends_with_it() {
+    world::test("left", async |mut world: World| {
+        let mut config = world.config("a", "sleep 1000 & exec sleep 0.2");
+        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != "pid");
+        world.bundle("a", &config);
+        let shim = world.shim("a").await;
+        world.run(&shim, "a", &config, Streams::default()).await;
+        world.exec(&shim, "a", "x", "sleep 1000", Streams::default()).await;
+        let id = world.id("a");
+        assert_eq!(shim.wait(&id, None).await.unwrap().code, 0);
+        // The first process is the last to be told of.
+        assert_eq!(shim.state(&id, Some("x")).await.unwrap().exited.unwrap().0, 137);
+        shim.delete(&id, None).await.unwrap();
+        assert_eq!(world.cgroups(), Vec::<std::path::PathBuf>::new());
+    });
+}

@@ -10,7 +10,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_containerd-shim-runhcs-v1");
+/// Names the program to test, if not the one that was built with the tests.
+pub(crate) const SHIM: &str = "COFFERDAM_SHIM";
 const BUSYBOX: &str = "/bin/busybox";
 const APPLETS: [&str; 16] = [
     "sh", "cat", "echo", "sleep", "true", "false", "hostname", "ps", "kill", "stty", "head", "yes", "dd",
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     folder: tempfile::TempDir,
     name: String,
-    pub(crate) events: Listener,
+    events: Option<Listener>,
     /// The processes of the shims.
     shims: Vec<i32>,
 }
@@ -37,13 +38,24 @@ pub(crate) fn test<F: Future<Output = ()>>(name: &str, story: impl FnOnce(World)
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let folder = tempfile::Builder::new().prefix("shim-").tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("shim-").tempdir_in("/dev/shm").unwrap();
         let events = shim_api::events::listen(&folder.path().join("events")).await.unwrap();
         let name = format!("shim-{name}-{}", std::process::id());
-        let world = World { folder, name, events, shims: Vec::new() };
+        let world = World { folder, name, events: Some(events), shims: Vec::new() };
         world.make_image();
         tokio::time::timeout(PATIENCE, story(world)).await.expect("the test ends in time");
     });
+}
+
+/// The shim.
+pub(crate) fn program() -> PathBuf {
+    let built = || env!("CARGO_BIN_EXE_containerd-shim-runhcs-v1").into();
+    std::env::var_os(SHIM).map_or_else(built, PathBuf::from)
+}
+
+/// Whether the program is the one that is shipped.
+pub(crate) fn is_release() -> bool {
+    std::env::var_os(SHIM).is_some()
 }
 
 impl World {
@@ -83,7 +95,7 @@ impl World {
 
     pub(crate) fn launch(&self, name: &str) -> Launch {
         Launch {
-            program: PROGRAM.into(),
+            program: program(),
             id: self.id(name),
             bundle: self.path(name),
             namespace: "test".into(),
@@ -185,7 +197,7 @@ impl World {
     /// Its lines without their times.
     pub(crate) fn log(&self, name: &str) -> Vec<String> {
         let text = fs::read_to_string(self.path(&format!("{name}.log"))).unwrap();
-        text.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
+        text.split_terminator('\n').map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
     }
 
     /// One more process.
@@ -219,11 +231,22 @@ impl World {
     /// The next event of a container.
     pub(crate) async fn event(&mut self, name: &str) -> Event {
         loop {
-            let event = self.events.next().await.unwrap().event;
+            let event = self.events.as_mut().unwrap().next().await.unwrap().event;
             if event.id() == self.id(name) {
                 return event;
             }
         }
+    }
+
+    /// The daemon goes.
+    pub(crate) async fn lose_events(&mut self) {
+        self.events.take().unwrap().close().await;
+        fs::remove_file(self.path("events")).unwrap();
+    }
+
+    /// It comes back.
+    pub(crate) async fn find_events(&mut self) {
+        self.events = Some(shim_api::events::listen(&self.path("events")).await.unwrap());
     }
 
     /// Makes a fifo.
@@ -272,7 +295,7 @@ impl Drop for World {
         }
         for name in fs::read_dir(self.folder.path()).into_iter().flatten().flatten() {
             if name.path().join("config.json").exists() {
-                let _ = std::process::Command::new(PROGRAM)
+                let _ = std::process::Command::new(program())
                     .args(["-namespace", "test", "-id", "cleanup", "-bundle"])
                     .arg(name.path())
                     .arg("delete")
