@@ -217,10 +217,11 @@ fn answer(mut request: Request<Incoming>, shared: &Arc<Shared>) -> Response<Full
         }
         Err(Refused { code, headers, why }) => {
             *response.status_mut() = code;
-            *response.headers_mut() = headers;
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            let told = response.headers_mut();
+            told.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            for (name, value) in headers {
+                told.append(name, HeaderValue::from_static(value));
+            }
             *response.body_mut() = Full::from(why + "\n");
         }
     }

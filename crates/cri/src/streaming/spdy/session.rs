@@ -223,7 +223,7 @@ impl Reading {
 
     fn open(&self, stream: u32, fin: bool, headers: Headers) {
         let mut state = self.shared.lock();
-        if stream % 2 == 0 || stream <= state.last {
+        if stream.is_multiple_of(2) || stream <= state.last {
             drop(state);
             return self.shared.outbox.put(rst_stream(stream, Reset::ProtocolError));
         }

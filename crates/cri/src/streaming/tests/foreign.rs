@@ -86,7 +86,7 @@ async fn commands_run_with_their_output_and_exit_code() {
             // Before version 4 there is only a text, which this client reports as an error.
             let old = flags.contains("v3") || flags.contains("v2");
             assert_eq!(output.status.code(), Some(if old { 120 } else { 3 }), "{flags}: {stderr}");
-            assert_eq!(stderr.matches('e').count() >= bytes / 2, true, "{flags}");
+            assert!(stderr.matches('e').count() >= bytes / 2, "{flags}");
         }
         let request = ExecRequest { stdin: false, stderr: false, ..host::command(&["fail"]) };
         let output = exec(&program, flags, &server.exec(request).unwrap(), b"").await;
@@ -132,11 +132,14 @@ async fn a_client_that_is_killed_is_noticed() {
     for flags in [COMMANDS[0], COMMANDS[3]] {
         let url = server.exec(host::command(&["until", "gone"])).unwrap();
         let mut command = Command::new(&program);
-        command.arg("exec").args(flags.split(' ')).args(["-stdin", "-stderr"]).arg(url).stdin(Stdio::piped());
-        let mut child = command.kill_on_drop(true).spawn().unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        command.arg("exec").args(flags.split(' ')).args(["-stdin", "-stderr"]).arg(url);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut begun = [0; 5];
+        child.stdout.as_mut().unwrap().read_exact(&mut begun).await.unwrap();
+        assert_eq!(&begun, b"begun");
         child.kill().await.unwrap();
-        host.seen_gone.notified().await;
+        host.seen_gone.wait().await;
     }
 }
 

@@ -5,16 +5,33 @@ use async_trait::async_trait;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
 /// What happens in containers.
 pub(super) struct Host {
-    /// Notified when a command has seen its client go.
-    pub(super) seen_gone: Notify,
-    /// Notified when an attachment or a forwarded connection is dropped.
-    pub(super) dropped: Notify,
+    /// When a command has seen its client go.
+    pub(super) seen_gone: Event,
+    /// When an attachment or a forwarded connection is over or dropped.
+    pub(super) dropped: Event,
     /// Whoever waits is let go.
-    pub(super) go: Notify,
+    pub(super) go: Event,
+}
+
+/// Something that happens, and is counted until somebody waits for it.
+pub(super) struct Event(Semaphore);
+
+impl Event {
+    fn new() -> Self {
+        Self(Semaphore::new(0))
+    }
+
+    pub(super) fn happen(&self) {
+        self.0.add_permits(1);
+    }
+
+    pub(super) async fn wait(&self) {
+        self.0.acquire().await.unwrap().forget();
+    }
 }
 
 /// All streams but the terminal's.
@@ -31,15 +48,15 @@ pub(super) fn command(words: &[&str]) -> ExecRequest {
 
 impl Host {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { seen_gone: Notify::new(), dropped: Notify::new(), go: Notify::new() })
+        Arc::new(Self { seen_gone: Event::new(), dropped: Event::new(), go: Event::new() })
     }
 }
 
-struct Tell<'a>(&'a Notify);
+struct Tell<'a>(&'a Event);
 
 impl Drop for Tell<'_> {
     fn drop(&mut self) {
-        self.0.notify_one();
+        self.0.happen();
     }
 }
 
@@ -80,13 +97,24 @@ impl Handler for Host {
                 }
                 Err(Box::new(io::Error::other("the sizes ended")))
             }
+            // As a program does that writes as fast as it can.
+            ["flood", bytes] => {
+                let (piece, bytes): (_, usize) = (vec![b'x'; 64 << 10], bytes.parse()?);
+                let mut stdout = streams.stdout.unwrap();
+                for _ in 0..bytes / piece.len() {
+                    stdout.write_all(&piece).await?;
+                }
+                Ok(0)
+            }
             ["ignores", "stdin"] => {
-                self.go.notified().await;
+                self.go.wait().await;
                 Ok(0)
             }
             ["until", "gone"] => {
+                // It may have gone already.
+                let _ = streams.stdout.as_mut().unwrap().write_all(b"begun").await;
                 streams.hangup.wait().await;
-                self.seen_gone.notify_one();
+                self.seen_gone.happen();
                 Ok(0)
             }
             ref other => panic!("{other:?}"),
@@ -100,7 +128,7 @@ impl Handler for Host {
         copy(&mut stdin, &mut stdout).await?;
         if request.tty {
             // Its output goes on when its input has ended.
-            self.go.notified().await;
+            self.go.wait().await;
         }
         Ok(())
     }
@@ -121,7 +149,7 @@ impl Handler for Host {
             81 => Ok(connection.write_all(&vec![b'x'; 1 << 20]).await?),
             // It reads nothing until it is let go.
             82 => {
-                self.go.notified().await;
+                self.go.wait().await;
                 Ok(())
             }
             _ => Err(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused))),

@@ -154,7 +154,7 @@ async fn an_idle_session_is_closed() {
         session.client.ping(number).await;
         session.client.listen(|client| client.pings == number.div_ceil(2)).await;
     }
-    host.seen_gone.notified().await;
+    host.seen_gone.wait().await;
     assert!(begun.elapsed() >= Duration::from_millis(700), "it was not idle before");
     session.client.listen_to_the_end().await;
 }
@@ -178,7 +178,7 @@ async fn input_that_nobody_reads_does_not_hold_up_the_rest() {
     }
     session.client.ping(1).await;
     assert!(session.client.listen(|client| client.pings == 1).await);
-    host.go.notify_one();
+    host.go.happen();
     session.client.listen_to_the_end().await;
     assert_eq!(session.status()["status"], "Success");
 }
@@ -189,7 +189,7 @@ async fn a_client_that_goes_away_is_noticed() {
     let server = server(&host).await;
     let session = Session::exec(&server, &["until", "gone"], "v4.channel.k8s.io").await;
     drop(session);
-    host.seen_gone.notified().await;
+    host.seen_gone.wait().await;
 
     let request =
         AttachRequest { container: "c".into(), tty: true, stdin: true, stdout: true, stderr: false };
@@ -199,7 +199,7 @@ async fn a_client_that_goes_away_is_noticed() {
     }
     client.listen(|client| client.streams.values().all(|heard| heard.open)).await;
     drop(client);
-    host.dropped.notified().await;
+    host.dropped.wait().await;
 
     // Whoever ends its input still gets its output, and the end.
     let mut client = upgrade(&server, &server.attach(request).unwrap(), "v2.channel.k8s.io").await;
@@ -208,7 +208,7 @@ async fn a_client_that_goes_away_is_noticed() {
     let stdout = client.open(&[("streamtype", "stdout")]).await;
     client.send(stdin, b"to the end", true).await;
     client.listen(|client| client.streams[&stdout].bytes == b"to the end").await;
-    host.go.notify_one();
+    host.go.happen();
     client.listen_to_the_end().await;
 }
 
@@ -227,9 +227,9 @@ async fn what_is_not_spdy_ends_the_connection() {
     let host = Host::new();
     let server = server(&host).await;
     let mut session = Session::exec(&server, &["until", "gone"], "v4.channel.k8s.io").await;
-    session.client.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n\xff\xff\xff\xff\xff\xff\xff\xff").await;
+    session.client.write(b"\x80\x02\x00\x06\x00\x00\x00\x04\x00\x00\x00\x01").await;
     session.client.listen_to_the_end().await;
-    host.seen_gone.notified().await;
+    host.seen_gone.wait().await;
 }
 
 #[tokio::test]
@@ -238,7 +238,7 @@ async fn connections_to_ports_are_pairs_of_streams() {
     let server = server(&host).await;
     let request = PortForwardRequest { pod: "p".into(), ports: vec![] };
     let mut client = upgrade(&server, &server.port_forward(request).unwrap(), "portforward.k8s.io").await;
-    let mut pair = async |client: &mut Client<TcpStream>, port: &str, id: Option<&str>| {
+    let pair = async |client: &mut Client<TcpStream>, port: &str, id: Option<&str>| {
         let named: Vec<(&str, &str)> = id.map(|id| ("requestid", id)).into_iter().collect();
         let headers = |kind| [&[("streamtype", kind), ("port", port)], &named[..]].concat();
         let error = client.open(&headers("error")).await;
@@ -274,8 +274,28 @@ async fn connections_to_ports_are_pairs_of_streams() {
         assert!(client.listen(|client| client.streams[&stream].reset).await, "{headers:?}");
     }
     for _ in 0..4 {
-        host.dropped.notified().await;
+        host.dropped.wait().await;
     }
     drop(client);
-    host.dropped.notified().await;
+    host.dropped.wait().await;
+}
+
+/// What a session costs: `cargo test --release -p cri --lib -- --ignored --nocapture figures`
+#[tokio::test]
+#[ignore = "it measures"]
+async fn figures() {
+    let server = server(&Host::new()).await;
+    let rounds = 500;
+    let begun = Instant::now();
+    for _ in 0..rounds {
+        let mut session = Session::exec(&server, &["true"], "v4.channel.k8s.io").await;
+        session.client.listen(|client| client.streams[&session.error].finished).await;
+    }
+    println!("a session, from connecting to its status: {:?}", begun.elapsed() / rounds);
+    let begun = Instant::now();
+    let bytes: usize = 1 << 30;
+    let mut session = Session::exec(&server, &["flood", &bytes.to_string()], "v4.channel.k8s.io").await;
+    session.client.listen_to_the_end().await;
+    assert_eq!(session.client.streams[&session.stdout].bytes.len(), bytes);
+    println!("output of 1 GiB: {:?}, client and server in one thread", begun.elapsed());
 }

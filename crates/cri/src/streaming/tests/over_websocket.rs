@@ -37,7 +37,7 @@ async fn listen_to_the_end(socket: &mut WebSocketStream<TcpStream>, base64: bool
     loop {
         match socket.next().await.unwrap().unwrap() {
             Message::Binary(bytes) if !base64 => {
-                heard.entry(bytes[0]).or_default().extend_from_slice(&bytes[1..])
+                heard.entry(bytes[0]).or_default().extend_from_slice(&bytes[1..]);
             }
             Message::Text(text) if base64 => {
                 let bytes = STANDARD.decode(&text.as_bytes()[1..]).unwrap();
@@ -114,10 +114,10 @@ async fn a_client_that_goes_away_is_noticed() {
     let server = server(&host).await;
     let url = server.exec(host::command(&["until", "gone"])).unwrap();
     drop(upgrade(&server, &url, "v5.channel.k8s.io").await);
-    host.seen_gone.notified().await;
+    host.seen_gone.wait().await;
     let url = server.exec(host::command(&["until", "gone"])).unwrap();
     upgrade(&server, &url, "v5.channel.k8s.io").await.close(None).await.unwrap();
-    host.seen_gone.notified().await;
+    host.seen_gone.wait().await;
 }
 
 #[tokio::test]
@@ -162,6 +162,6 @@ async fn spdy_goes_through_a_tunnel_of_messages() {
         assert_eq!(client.streams[&data].bytes, [b"heard ", &long[..]].concat());
         assert!(client.streams[&error].bytes.is_empty());
         drop(client);
-        host.dropped.notified().await;
+        host.dropped.wait().await;
     }
 }
