@@ -286,4 +286,37 @@ mod tests {
         let unknown = read(b"\x80\x03\0\x63\0\0\0\x01x\x80\x03\0\x04\0\0\0\0").await.unwrap();
         assert_eq!(unknown, [Frame::Ignored, Frame::Ignored]);
     }
+
+    /// A hostile client can end its own connection, and no more.
+    #[tokio::test]
+    async fn any_bytes_are_frames_or_an_error() {
+        let mut encoder = Encoder::new();
+        let mut good = Vec::new();
+        for stream in [1, 3, 5] {
+            good.extend_from_slice(&syn_stream(
+                &mut encoder,
+                stream,
+                &[("streamtype", "data"), ("port", "80")],
+            ));
+            good.extend_from_slice(&data(stream, stream == 5, b"some data"));
+            good.extend_from_slice(&ping(&stream.to_be_bytes()));
+        }
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = |below: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            usize::try_from(random % below as u64).unwrap()
+        };
+        for _ in 0..20_000 {
+            let mut bytes = good.clone();
+            for _ in 0..=next(4) {
+                let at = next(bytes.len());
+                bytes[at] = u8::try_from(next(256)).unwrap();
+            }
+            bytes.truncate(next(bytes.len()) + 1);
+            // Whether it is one or the other is not asked.
+            let _ = read(&bytes).await;
+        }
+    }
 }
