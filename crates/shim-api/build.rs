@@ -1,4 +1,4 @@
-//! Compiles `proto/extension.proto`, without protoc.
+//! Compiles our protocol files, without protoc.
 
 use std::path::Path;
 use std::{env, fs, io};
@@ -7,14 +7,14 @@ use ttrpc_codegen::{Codegen, Customize, ProtobufCustomize};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = env::var("OUT_DIR")?;
     Codegen::new()
-        .input("proto/extension.proto")
+        .inputs(["proto/extension.proto", "proto/runc.proto"])
         .include("proto")
         .rust_protobuf()
         .rust_protobuf_customize(ProtobufCustomize::default().gen_mod_rs(false))
         .customize(Customize { async_all: true, ..Customize::default() })
         .out_dir(&out)
         .run()?;
-    for file in ["extension.rs", "extension_ttrpc.rs"] {
+    for file in ["extension.rs", "extension_ttrpc.rs", "runc.rs"] {
         strip_inner_attributes(&Path::new(&out).join(file))?;
     }
     println!("cargo::rerun-if-changed=proto");

@@ -1,8 +1,12 @@
-//! The generated code of `proto/extension.proto`.
+//! The generated code of our protocol files.
 #![allow(warnings, clippy::all, clippy::unwrap_used, reason = "generated")]
 
 pub(crate) mod extension {
     include!(concat!(env!("OUT_DIR"), "/extension.rs"));
+}
+
+pub(crate) mod runc {
+    include!(concat!(env!("OUT_DIR"), "/runc.rs"));
 }
 
 pub(crate) mod rpc {

@@ -123,6 +123,11 @@ pub(crate) trait Caller: Send + Sync {
         done(verb(self, &["rm", "--force", name])).map(drop)
     }
 
+    /// Ends, with violence, the process that stands between the engine and a container that runs.
+    fn kill_shim(&self, name: &str) -> Result<()> {
+        anyhow::bail!("nothing is known to stand between this engine and {name}")
+    }
+
     /// Ends the engine and starts it again; containers run on meanwhile.
     fn restart(&self) -> Result<()>;
 }

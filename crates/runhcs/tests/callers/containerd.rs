@@ -1,4 +1,4 @@
-//! containerd and `ctr`: the runc shim with the runtime under test as its binary.
+//! containerd and `ctr`: the runc shim with the runtime under test as its binary, or the shim under test.
 //!
 //! `ctr` speaks of containers and tasks where Docker has one word, so most verbs are worded here.
 
@@ -16,9 +16,18 @@ use crate::daemon::Daemon;
 
 pub(crate) struct Containerd {
     directory: PathBuf,
-    runtime: PathBuf,
+    under_test: UnderTest,
     engine: Mutex<Engine>,
     execs: AtomicU32,
+}
+
+/// What containerd runs containers with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum UnderTest {
+    /// Its own shim, and with that this runtime.
+    Runtime(PathBuf),
+    /// The shim of this name along `PATH`.
+    Shim(&'static str),
 }
 
 /// `ctr events` goes first: it would end with an error without the daemon.
@@ -62,7 +71,7 @@ fn events_of(directory: &Path, topic: &str) -> Result<Vec<serde_json::Value>> {
 }
 
 impl Containerd {
-    pub(crate) fn start(directory: &Path, runtime: &Path, image: &Path) -> Result<Self> {
+    pub(crate) fn start(directory: &Path, under_test: UnderTest, image: &Path) -> Result<Self> {
         let config = format!(
             "version = 2\nroot = '{0}/root'\nstate = '{0}/state'\n\
              disabled_plugins = ['io.containerd.grpc.v1.cri']\n[grpc]\naddress = '{0}/sock'\n",
@@ -74,7 +83,7 @@ impl Containerd {
         import.args(["images", "import"]).arg(image);
         done(import)?;
         let execs = AtomicU32::new(0);
-        Ok(Self { directory: directory.to_owned(), runtime: runtime.to_owned(), engine, execs })
+        Ok(Self { directory: directory.to_owned(), under_test, engine, execs })
     }
 
     fn task(&self, words: &[&str]) -> Command {
@@ -84,7 +93,10 @@ impl Containerd {
     }
 
     fn options(&self, command: &mut Command, container: &Container<'_>) {
-        command.arg("--runc-binary").arg(&self.runtime);
+        match &self.under_test {
+            UnderTest::Runtime(runtime) => command.arg("--runc-binary").arg(runtime),
+            UnderTest::Shim(name) => command.args(["--runtime", name]),
+        };
         command.args(container.terminal.then_some("--tty"));
         if let Some(bytes) = container.memory {
             command.args(["--memory-limit", &bytes.to_string()]);
@@ -225,6 +237,14 @@ impl Caller for Containerd {
         let mut command = self.command();
         command.args(["containers", "delete", name]);
         done(command).map(drop)
+    }
+
+    fn kill_shim(&self, name: &str) -> Result<()> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid(name)?))?;
+        let behind = stat.rsplit_once(')').map(|(_, behind)| behind).unwrap_or_default();
+        let parent = behind.split_whitespace().nth(1).and_then(|parent| parent.parse().ok());
+        let shim = parent.and_then(rustix::process::Pid::from_raw).context("the task has a parent")?;
+        rustix::process::kill_process(shim, rustix::process::Signal::KILL).context("kill the shim")
     }
 
     fn restart(&self) -> Result<()> {

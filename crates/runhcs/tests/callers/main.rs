@@ -3,6 +3,7 @@
 //! | variable            | what it names                                              | when not set                  |
 //! |---------------------|------------------------------------------------------------|-------------------------------|
 //! | `COFFERDAM_TREE`    | a Debian tree that has the callers; `/` for this machine    | every story is skipped        |
+//! | `COFFERDAM_SHIM`    | the containerd shim, by path                                | its stories are skipped       |
 //! | `COFFERDAM_RUNTIME` | the runtime, by path, or by name for a program of the tree | the `runhcs` that cargo built |
 //!
 //! In a tree the stories play behind walls ([`jail`]); with `/` they play on the machine as it is, which is meant
@@ -32,6 +33,8 @@ use stories::{STORIES, Story};
 
 /// Where the runtime under test lies in the jail.
 const RUNTIME_IN_JAIL: &str = "/usr/local/sbin/runhcs";
+/// Where the shim under test lies there: containerd finds it by its name.
+const SHIM_IN_JAIL: &str = "/usr/local/sbin/containerd-shim-runhcs-v1";
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
@@ -41,8 +44,11 @@ fn main() -> Result<ExitCode> {
     match (jail::step(), tree) {
         (jail::Step::Outside, Some(tree)) if tree != Path::new("/") && !arguments.list => {
             let shown = runtime.components().count() > 1;
-            let files =
+            let mut files =
                 if shown { vec![(runtime.canonicalize()?, RUNTIME_IN_JAIL.into())] } else { Vec::new() };
+            if let Some(shim) = std::env::var_os("COFFERDAM_SHIM").map(PathBuf::from) {
+                files.push((shim.canonicalize()?, SHIM_IN_JAIL.into()));
+            }
             return Ok(ExitCode::from(u8::try_from(jail::enter(&tree, &files)?).unwrap_or(1)));
         }
         (jail::Step::Underway, _) => return Ok(ExitCode::from(u8::try_from(jail::proceed()?).unwrap_or(1))),

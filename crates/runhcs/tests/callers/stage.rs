@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context, Result, anyhow};
 
 use crate::caller::Caller;
-use crate::containerd::Containerd;
+use crate::containerd::{Containerd, UnderTest};
 use crate::docker::Docker;
 use crate::image;
 use crate::podman::Podman;
@@ -17,16 +17,19 @@ pub(crate) enum Kind {
     Podman,
     Docker,
     Containerd,
+    /// containerd again, with our shim in place of its own.
+    Shim,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Podman, Self::Docker, Self::Containerd];
+    pub(crate) const ALL: [Self; 4] = [Self::Podman, Self::Docker, Self::Containerd, Self::Shim];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Podman => "podman",
             Self::Docker => "docker",
             Self::Containerd => "containerd",
+            Self::Shim => "shim",
         }
     }
 
@@ -35,6 +38,7 @@ impl Kind {
             Self::Podman => &["podman", "conmon"],
             Self::Docker => &["dockerd", "docker", "containerd"],
             Self::Containerd => &["containerd", "ctr", "containerd-shim-runc-v2"],
+            Self::Shim => &["containerd", "ctr", "containerd-shim-runhcs-v1"],
         }
     }
 
@@ -42,8 +46,9 @@ impl Kind {
     pub(crate) fn cannot(self, story: &str) -> Option<&'static str> {
         match (self, story) {
             (Self::Podman, "restart") => Some("podman has no engine that could be restarted"),
-            (Self::Containerd, "init") => Some("ctr has no --init"),
-            (Self::Podman | Self::Docker | Self::Containerd, _) => None,
+            (Self::Containerd | Self::Shim, "init") => Some("ctr has no --init"),
+            (Self::Podman | Self::Docker, "shim_killed") => Some("it is told of containerd only"),
+            (Self::Podman | Self::Docker | Self::Containerd | Self::Shim, _) => None,
         }
     }
 }
@@ -82,7 +87,14 @@ impl Stage {
         Ok(match kind {
             Kind::Podman => Arc::new(Podman::start(&directory, &self.runtime, &self.image)?),
             Kind::Docker => Arc::new(Docker::start(&directory, &self.runtime, &self.image, remap)?),
-            Kind::Containerd => Arc::new(Containerd::start(&directory, &self.runtime, &self.image)?),
+            Kind::Containerd => {
+                let runtime = UnderTest::Runtime(self.runtime.clone());
+                Arc::new(Containerd::start(&directory, runtime, &self.image)?)
+            }
+            Kind::Shim => {
+                let shim = UnderTest::Shim("io.containerd.runhcs.v1");
+                Arc::new(Containerd::start(&directory, shim, &self.image)?)
+            }
         })
     }
 }

@@ -46,6 +46,7 @@ pub(crate) const STORIES: &[Story] = &[
     story("health", Needs::Shared, health),
     story("twenty_at_once", Needs::Shared, twenty_at_once),
     story("restart", Needs::Own, restart),
+    story("shim_killed", Needs::Shared, shim_killed),
 ];
 
 const fn story(name: &'static str, needs: Needs, tell: fn(&dyn Caller) -> Result<()>) -> Story {
@@ -315,4 +316,16 @@ fn restart(caller: &dyn Caller) -> Result<()> {
     let code = caller.wait("steady")?;
     ensure!(code == 137, "exit code {code}");
     caller.remove("steady")
+}
+
+fn shim_killed(caller: &dyn Caller) -> Result<()> {
+    done(caller.start(&container("orphan", TICKING)))?;
+    eventually("a tick", || Ok(ticks(caller, "orphan")? > 0))?;
+    let process = format!("/proc/{}/root", caller.pid("orphan")?);
+    caller.kill_shim("orphan")?;
+    // The engine cleans up behind it: the container does not run on without anybody who knows of it.
+    let code = caller.wait("orphan")?;
+    ensure!(code == 137, "exit code {code}");
+    eventually("the end of the container", || Ok(!fs::exists(&process)?))?;
+    caller.remove("orphan")
 }

@@ -4,6 +4,7 @@ use super::{
     Parsed, any, any_json, any_message, from_pid, is_type, moment, moment_or_epoch, mount, parse, parse_json,
     pid, text, timestamp, wire_mount,
 };
+use crate::extension::runc;
 use crate::streams::Streams;
 use crate::task::{
     Checkpoint, Connected, Exited, NewProcess, NewTask, Options, ProcessEntry, Signal, TaskState,
@@ -20,6 +21,9 @@ use protobuf::well_known_types::any::Any;
 use protobuf::{EnumOrUnknown, Message, MessageField};
 
 const OPTIONS: &str = "containerd.runc.v1.Options";
+/// What clients of containerd 1 send for a runtime that is not containerd's.
+const OLDER_OPTIONS: &str = "containerd.linux.runc.CreateOptions";
+const OLDER_CHECKPOINT_OPTIONS: &str = "containerd.linux.runc.CheckpointOptions";
 const CHECKPOINT_OPTIONS: &str = "containerd.runc.v1.CheckpointOptions";
 const PROCESS_DETAILS: &str = "containerd.runc.v1.ProcessDetails";
 /// Options of a runtime that containerd knows nothing of: a file and its text. None of ours are in a file.
@@ -84,6 +88,17 @@ pub(super) fn options(given: Option<&Any>) -> Parsed<Options> {
     };
     if is_type(given, GENERIC_OPTIONS) {
         return Ok(Options::default());
+    }
+    if is_type(given, OLDER_OPTIONS) {
+        let message: runc::CreateOptions = parse(given)?;
+        return Ok(Options {
+            systemd_cgroup: false,
+            no_pivot_root: message.no_pivot_root,
+            no_new_keyring: message.no_new_keyring,
+            io_owner: (message.io_uid, message.io_gid),
+            criu_image_path: message.criu_image_path,
+            criu_work_path: message.criu_work_path,
+        });
     }
     if !is_type(given, OPTIONS) {
         return Err(format!("options of type {} mean nothing here", given.type_url));
@@ -256,6 +271,21 @@ pub(crate) fn checkpoint(request: CheckpointTaskRequest) -> Parsed<(String, Chec
     let options = match request.options.as_ref().filter(|any| !any.type_url.is_empty()) {
         None => oci::CheckpointOptions::default(),
         Some(any) if is_type(any, CHECKPOINT_OPTIONS) => parse(any)?,
+        Some(any) if is_type(any, OLDER_CHECKPOINT_OPTIONS) => {
+            let older: runc::CheckpointOptions = parse(any)?;
+            oci::CheckpointOptions {
+                exit: older.exit,
+                open_tcp: older.open_tcp,
+                external_unix_sockets: older.external_unix_sockets,
+                terminal: older.terminal,
+                file_locks: older.file_locks,
+                empty_namespaces: older.empty_namespaces,
+                cgroups_mode: older.cgroups_mode,
+                image_path: older.image_path,
+                work_path: older.work_path,
+                ..oci::CheckpointOptions::default()
+            }
+        }
         Some(any) => return Err(format!("options of type {} mean nothing here", any.type_url)),
     };
     let path = if options.image_path.is_empty() { request.path } else { options.image_path };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::{Envelope, Event};
+use crate::extension::runc;
 use crate::metrics::{Blkio, BlkioEntry, CgroupVersion, Cpu, Hugetlb, Memory, MemoryEntry, Metrics, Pids};
 use crate::sandbox::{NewSandbox, Platform, SandboxStarted, SandboxStatus};
 use crate::streams::Streams;
@@ -350,4 +351,27 @@ fn what_has_no_meaning_is_refused() {
     assert!(task::options(broken.as_ref()).unwrap_err().starts_with("types.googleapis.com/"));
     let error = envelope(containerd_shim_protos::shim::events::ForwardRequest::default()).unwrap_err();
     assert_eq!(error, "the envelope is missing");
+}
+
+#[test]
+fn options_of_older_clients_are_understood() {
+    let older = runc::CreateOptions {
+        no_new_keyring: true,
+        io_uid: 7,
+        io_gid: 8,
+        criu_work_path: "/w".into(),
+        ..runc::CreateOptions::default()
+    };
+    let any = any_message("containerd.linux.runc.CreateOptions", &older).unwrap();
+    let expected =
+        Options { no_new_keyring: true, io_owner: (7, 8), criu_work_path: "/w".into(), ..Options::default() };
+    assert_eq!(task::options(any.as_ref()), Ok(expected));
+    let older = runc::CheckpointOptions { exit: true, image_path: "/i".into(), ..Default::default() };
+    let request = containerd_shim_protos::api::CheckpointTaskRequest {
+        path: "/p".into(),
+        options: any_message("containerd.linux.runc.CheckpointOptions", &older).unwrap(),
+        ..Default::default()
+    };
+    let (_, read) = checkpoint(request).unwrap();
+    assert_eq!(read, Checkpoint { path: "/i".into(), exit: true, ..Checkpoint::default() });
 }
