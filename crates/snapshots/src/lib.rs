@@ -16,6 +16,8 @@ mod error;
 mod idmap;
 pub mod overlay;
 pub mod stack;
+#[cfg(feature = "suite")]
+pub mod suite;
 mod tree;
 
 pub use chain::{ChainId, InvalidChainId};

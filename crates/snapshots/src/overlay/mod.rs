@@ -6,7 +6,7 @@
 //! ROOT/l/3f.json     its record, which makes it a layer
 //! ROOT/s/a/{u,w}     what a container has written, and overlayfs' own folder beside it
 //! ROOT/s/a/record.json
-//! ROOT/t/17          a draft, or what is being deleted: nobody's after a crash
+//! ROOT/t/17          a draft, a spare root, or what is being deleted: nobody's after a crash
 //! ROOT/e             empty
 //! ```
 //! Numbers are in base 36, and the lowest that is free is taken: 127 layers then fit the page of options that mount(2)
@@ -16,7 +16,7 @@
 //! |-----------------|-------------------------------------------------------------------------------------|
 //! | commit a layer  | sync the file system · move the draft to `l` · write the record, synced             |
 //! | remove a layer  | remove its record · move the folder to `t` · sync `l` · delete                      |
-//! | prepare a root  | make `s/N/u`, `s/N/w` · write the record                                            |
+//! | prepare a root  | move a spare folder from `t` to `s`, or make it · write the record                  |
 //! | remove a root   | move `s/N` to `t` · delete                                                          |
 //!
 //! Whatever of this is cut off leaves a folder without a record, a record without a folder, or something in `t`;
@@ -29,6 +29,7 @@ mod options;
 mod reaper;
 mod records;
 mod roots;
+mod spares;
 
 use crate::draft::{Attributes, Draft};
 use crate::error::{Error, Result, io_error};
@@ -38,6 +39,7 @@ use index::Index;
 use options::Flavour;
 use reaper::Reaper;
 use rustix::fs::FlockOperation;
+use spares::Spares;
 use std::fs::{self, File};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
@@ -71,8 +73,9 @@ pub struct Overlay {
     index: Mutex<Index>,
     /// Held while a layer is committed or removed; both are rare.
     layers_change: Mutex<()>,
+    spares: Spares,
     reaper: Reaper,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Overlay {
@@ -89,7 +92,7 @@ impl Overlay {
             private.create(&folder).map_err(io_error("create", &folder))?;
         }
         let root = root.canonicalize().map_err(io_error("find", root))?;
-        let lock = lock(&root)?;
+        let lock = Lock::take(&root)?;
         let attributes = attributes();
         let volatile = settings.volatile && kernel_at_least(5, 10);
         let flavour = Flavour { attributes, volatile, metacopy: settings.metacopy };
@@ -97,8 +100,9 @@ impl Overlay {
         let boot = fs::read_to_string(boot).map_err(io_error("read", boot))?.trim().to_owned();
         let reaper = Reaper::start(&root.join("t"))?;
         let index = index::load(&root, reaper.bin())?;
+        let spares = Spares::start(reaper.bin().clone())?;
         let (index, layers_change) = (Mutex::new(index), Mutex::new(()));
-        Ok(Self { root, flavour, boot, index, layers_change, reaper, _lock: lock })
+        Ok(Self { root, flavour, boot, index, layers_change, spares, reaper, _lock: lock })
     }
 
     /// Waits until everything that was removed so far has left the disk.
@@ -203,14 +207,26 @@ impl Snapshotter for Overlay {
 }
 
 /// Keeps other processes out: they would sweep our drafts.
-fn lock(root: &Path) -> Result<File> {
-    let path = root.join("lock");
-    let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-    let file = options.map_err(io_error("open", &path))?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(root.to_owned())),
-        Err(cause) => Err(io_error("lock", &path)(cause)),
+struct Lock(File);
+
+impl Lock {
+    fn take(root: &Path) -> Result<Self> {
+        let path = root.join("lock");
+        let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = options.map_err(io_error("open", &path))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(root.to_owned())),
+            Err(cause) => Err(io_error("lock", &path)(cause)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing is not enough: a program that is being started at this moment still has the descriptor.
+    fn drop(&mut self) {
+        // Closing comes next, which cannot fail.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
     }
 }
 

@@ -1,8 +1,8 @@
 //! What is remembered of a layer and of a root: one small file each.
 //!
 //! A layer's record is what makes it a layer: it is written when all else is on disk, and removed before anything else
-//! is. A root's record is not synced, as nothing of a container has to survive the host's crash; cut in half, it is no
-//! record, and the root is swept. Both are renamed into place, so that a crash of this program never cuts one.
+//! is; it is renamed into place, so it is never cut. A root's record is written in place and not synced, as nothing of a
+//! container has to survive the host's crash; empty or cut in half, it is no record, and the root is swept.
 
 use crate::chain::ChainId;
 use crate::error::{Error, Result, io_error};
@@ -67,34 +67,32 @@ pub(super) fn read<R: DeserializeOwned>(path: &Path) -> Result<Option<R>> {
     Ok(serde_json::from_slice(&bytes).ok())
 }
 
-/// Puts a record where it belongs, whole or not at all.
+/// Writes a record that was empty, once. Cut in half it is none, so there is no need of another file to be renamed.
 pub(super) fn write<R: Serialize>(path: &Path, record: &R) -> Result<()> {
-    put(path, record, false)
+    let written = (|| {
+        let bytes = serde_json::to_vec(record)?;
+        File::options().write(true).open(path)?.write_all(&bytes)
+    })();
+    written.map_err(io_error("write", path))
 }
 
-/// As [`write`], and on disk with its name when this returns.
+/// Puts a record where it belongs, whole or not at all, and on disk with its name when this returns.
 pub(super) fn write_durably<R: Serialize>(path: &Path, record: &R) -> Result<()> {
-    put(path, record, true)?;
+    let temporary = path.with_extension("tmp");
+    let written = (|| {
+        let bytes = serde_json::to_vec(record)?;
+        let mut file = File::create(&temporary)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    written.map_err(io_error("write", path))?;
     sync_folder(path.parent().unwrap_or(path))
 }
 
 /// Names in the folder are on disk when this returns.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))
-}
-
-fn put<R: Serialize>(path: &Path, record: &R, durable: bool) -> Result<()> {
-    let temporary = path.with_extension("tmp");
-    let written = (|| {
-        let bytes = serde_json::to_vec(record)?;
-        let mut file = File::create(&temporary)?;
-        file.write_all(&bytes)?;
-        if durable {
-            file.sync_all()?;
-        }
-        fs::rename(&temporary, path)
-    })();
-    written.map_err(io_error("write", path))
 }
 
 #[cfg(test)]

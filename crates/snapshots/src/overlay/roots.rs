@@ -54,7 +54,9 @@ pub(super) fn prepare(
     };
     let folders: Vec<PathBuf> =
         numbers.into_iter().map(|number| layers::folder(&overlay.root, number)).collect();
-    match make(overlay, key, &root, &folders) {
+    let made = make(overlay, key, &root, &folders);
+    overlay.spares.refill();
+    match made {
         Ok(()) => {
             overlay.index().root_is_made(key);
             Ok(mounts_of(overlay, &root, &folders))
@@ -72,20 +74,27 @@ pub(super) fn prepare(
 /// A handful of system calls that wait for no disk.
 fn make(overlay: &Overlay, key: &str, root: &Root, folders: &[PathBuf]) -> Result<()> {
     let folder = folder(overlay, root.number);
-    let mut private = DirBuilder::new();
-    private.mode(0o700);
-    private.create(&folder).map_err(io_error("create", &folder))?;
-    if !root.prepare.read_only {
-        let (upper, work) = (folder.join("u"), folder.join("w"));
-        private.create(&upper).map_err(io_error("create", &upper))?;
-        private.create(&work).map_err(io_error("create", &work))?;
-        if let Some(top) = folders.first() {
-            as_the_root_of_the_image(top, &upper, &work, root.prepare.id_map.as_ref())?;
-        }
+    match overlay.spares.take() {
+        Some(spare) => fs::rename(&spare, &folder).map_err(io_error("create", &folder))?,
+        None => make_folders(&folder)?,
+    }
+    if let Some(top) = folders.first().filter(|_| !root.prepare.read_only) {
+        as_the_root_of_the_image(top, &folder.join("u"), &folder.join("w"), root.prepare.id_map.as_ref())?;
     }
     let Root { parent, boot, prepare: Prepare { id_map, read_only }, .. } = root.clone();
     let (version, key) = (VERSION, key.to_owned());
     records::write(&record(&folder), &Record { version, key, parent, boot, read_only, id_map })
+}
+
+/// What does not depend on who it is for: the folders, and an empty record, which is none.
+pub(super) fn make_folders(folder: &Path) -> Result<()> {
+    let mut private = DirBuilder::new();
+    private.mode(0o700);
+    for folder in [folder, &folder.join("u"), &folder.join("w")] {
+        private.create(folder).map_err(io_error("create", folder))?;
+    }
+    let record = record(folder);
+    fs::File::create_new(&record).map(drop).map_err(io_error("create", &record))
 }
 
 /// The writable folder is what a container sees as `/`: owner, mode and attributes have to be the image's.
@@ -159,7 +168,7 @@ pub(super) fn mounts(overlay: &Overlay, key: &str) -> Result<Vec<Mount>> {
 /// A volatile mount leaves a mark that refuses the next one, since the host may have crashed in between. It has not.
 fn allow_again(folder: &Path) -> Result<()> {
     let mark = folder.join("w/work/incompat/volatile");
-    match fs::remove_dir(&mark) {
+    match fs::remove_dir_all(&mark) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", &mark)(error)),
         _ => Ok(()),
     }
@@ -186,6 +195,9 @@ pub(super) fn remove(overlay: &Overlay, key: &str) -> Result<()> {
 /// the longer the longer it took.
 pub(super) fn usage(overlay: &Overlay, key: &str) -> Result<Usage> {
     let root = overlay.index().root(key)?.clone();
+    if root.prepare.read_only {
+        return Ok(Usage::default());
+    }
     let begun = Instant::now();
     if let Some((usage, good_until)) = root.counted
         && begun < good_until
@@ -193,11 +205,7 @@ pub(super) fn usage(overlay: &Overlay, key: &str) -> Result<Usage> {
         return Ok(usage);
     }
     let upper = folder(overlay, root.number).join("u");
-    let usage = match tree::usage(&upper) {
-        Ok(usage) => usage,
-        Err(rustix::io::Errno::NOENT) if root.prepare.read_only => Usage::default(),
-        Err(cause) => return Err(io_error("count what is in", &upper)(cause)),
-    };
+    let usage = tree::usage(&upper).map_err(io_error("count what is in", &upper))?;
     let good_until = Instant::now() + COUNT_KEPT.max(begun.elapsed() * COUNT_SHARE);
     // It may be removed, or another one, by now.
     if let Ok(now) = overlay.index().root(key)

@@ -3,6 +3,7 @@
 mod formats;
 mod hostile;
 mod layers;
+mod merged;
 mod random;
 mod writing;
 
