@@ -34,6 +34,10 @@ pub(crate) fn collect(kept: &Kept) -> Result<Collected> {
             collected.bytes += layer.usage.bytes;
         }
     }
+    // A copy belongs to its image only when that is there; meanwhile the lease of the pull that makes it stands for it.
+    if kept.leases.are_held() {
+        return Ok(collected);
+    }
     let wanted = copies(kept);
     for algorithm in ["sha256", "sha384", "sha512"] {
         let folder = kept.blobs().join(algorithm);

@@ -37,6 +37,11 @@ impl Leases {
         if held.contains_key(chain) { None } else { Some(remove()) }
     }
 
+    /// Whether anybody holds anything.
+    pub(crate) fn are_held(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
     /// The right to fetch a layer: whoever waits for it finds the layer there when the first is through.
     pub(crate) async fn fetch(&self, chain: &ChainId) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
