@@ -96,6 +96,11 @@ impl Daemon {
         self.config.state.join("containers").join(id)
     }
 
+    /// Where the volumes of a container lie that its image declares.
+    pub(crate) fn volumes(&self, id: &str) -> PathBuf {
+        self.config.root.join("volumes").join(id)
+    }
+
     /// How the shim of a pod is started, or what a dead one left is removed.
     pub(crate) fn launch(&self, id: &str, bundle: &Path) -> Launch {
         Launch {

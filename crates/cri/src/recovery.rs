@@ -123,6 +123,7 @@ async fn sweep(daemon: &Arc<Daemon>, unreadable: &HashSet<String>) {
         daemon.registry.containers().iter().map(|container| container.id.clone()).collect();
     let known = |id: &String| pods.contains(id) || containers.contains(id) || unreadable.contains(id);
     let mut orphans: HashSet<String> = names_in(&daemon.config.state.join("containers"));
+    orphans.extend(names_in(&daemon.config.root.join("volumes")));
     match daemon.snapshots.snapshots() {
         Ok(snapshots) => orphans.extend(snapshots.into_iter().map(|snapshot| snapshot.key)),
         Err(error) => tracing::error!(error = chain(&error), "list the roots of containers"),

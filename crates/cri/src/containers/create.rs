@@ -126,6 +126,7 @@ fn write(
     daemon.snapshots.prepare(id, &image.chain, &options).attempt(|| format!("make the root of container {id}"))?;
     let user = resolve(&security, image.user(), &accounts(daemon, &image.chain)?)?;
     let image_mounts = image_mounts(daemon, &config)?;
+    let volumes = volumes(daemon, id, image, options.id_map.as_ref())?;
     let handler = daemon.handler(&pod_record.handler)?;
     let namespaces = Namespaces::of(&pod_record.config)?;
     let log_path = log_path(&pod_record.config.log_directory, &config.log_path)?;
@@ -138,6 +139,7 @@ fn write(
         image: Some(&image.config),
         user: &user,
         image_mounts: &image_mounts,
+        volumes: &volumes,
         target_pid,
         annotations: of_container(&pod_record, &config, handler, &name_of(image)),
         host: &daemon.host,
@@ -219,6 +221,38 @@ fn image_file(daemon: &Daemon, chain: &ChainId, path: &str) -> Result<String> {
         }
         _ => Ok(String::new()),
     }
+}
+
+/// A folder of the host for each volume that the image declares and has nothing at. What it has stays where it is, in the
+/// container's own root, and is as writable there.
+fn volumes(
+    daemon: &Daemon,
+    id: &str,
+    image: &Image,
+    maps: Option<&IdMaps>,
+) -> Result<Vec<(String, PathBuf)>> {
+    let declared = image.config.config().as_ref().and_then(|config| config.volumes().clone()).unwrap_or_default();
+    let mut volumes = Vec::new();
+    for (number, path) in declared.into_iter().enumerate() {
+        let attempted = || format!("make the volume {path} of container {id}");
+        if !path.starts_with('/') {
+            return Err(Error::invalid(format!("the image's volume {path:?} is not absolute")));
+        }
+        match daemon.snapshots.view(&image.chain, path.trim_start_matches('/')) {
+            Err(snapshots::Error::NotInImage { .. }) => {}
+            view => {
+                view.attempt(attempted)?;
+                continue;
+            }
+        }
+        let folder = daemon.volumes(id).join(number.to_string());
+        std::fs::create_dir_all(&folder).attempt(attempted)?;
+        if let Some((uid, gid)) = maps.and_then(|maps| maps.root().ok()) {
+            std::os::unix::fs::chown(&folder, Some(uid), Some(gid)).attempt(attempted)?;
+        }
+        volumes.push((path, folder));
+    }
+    Ok(volumes)
 }
 
 /// How the images that are asked for as volumes are mounted.

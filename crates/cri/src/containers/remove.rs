@@ -1,7 +1,7 @@
 //! RemoveContainer.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::mount::UnmountFlags;
@@ -46,21 +46,30 @@ pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Conta
 pub(crate) async fn remove_leftovers(daemon: &Daemon, id: &str) -> Result<()> {
     let bundle = daemon.container_bundle(id);
     let snapshots = daemon.snapshots.clone();
+    let folders = [daemon.volumes(id), bundle.clone()];
     let id = id.to_owned();
-    blocking(move || remove_files(&snapshots, &id, bundle)).await
+    blocking(move || {
+        remove_root(&snapshots, &id, &bundle)?;
+        folders.iter().try_for_each(|folder| remove_folder(folder))
+    })
+    .await
 }
 
-fn remove_files(snapshots: &Arc<dyn Snapshotter>, id: &str, bundle: PathBuf) -> Result<()> {
+fn remove_root(snapshots: &Arc<dyn Snapshotter>, id: &str, bundle: &Path) -> Result<()> {
     let rootfs = bundle.join("rootfs");
     // Usually the shim has done it.
     match rustix::mount::unmount(&rootfs, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
         Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
         Err(error) => tracing::warn!(container = id, error = chain(&error), "its root is still mounted"),
     }
-    snapshots.remove(id).attempt(|| format!("remove the root of container {id}"))?;
-    match std::fs::remove_dir_all(&bundle) {
+    snapshots.remove(id).attempt(|| format!("remove the root of container {id}"))
+}
+
+/// One that is not there is removed.
+fn remove_folder(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).attempt(|| format!("remove {}", bundle.display()))
+            Err(error).attempt(|| format!("remove {}", folder.display()))
         }
         _ => Ok(()),
     }

@@ -35,9 +35,9 @@ pub(crate) async fn stop_running(daemon: &Arc<Daemon>, pod: &Arc<Pod>) -> Result
     }
     let was_ready = pod.is_ready();
     pod.set_ready(false);
-    // Both are tried, whatever becomes of the first.
-    let (shim, detached) = tokio::join!(stop_shim(daemon, pod), network::detach(daemon, pod));
-    shim.and(detached)?;
+    // The namespace goes with the shim's pins, and plugins want to see it. Both are tried, whatever becomes of the first.
+    let detached = network::detach(daemon, pod).await;
+    stop_shim(daemon, pod).await.and(detached)?;
     let record = pod.change(|record| record.stopped = true);
     daemon.store.put_pod(&record).await?;
     if was_ready {

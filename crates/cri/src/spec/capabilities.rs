@@ -129,8 +129,7 @@ fn each(names: &[String]) -> impl Iterator<Item = &str> {
 
 fn capability(name: &str) -> Result<Capability> {
     let upper = name.to_ascii_uppercase();
-    let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
-    Capability::from_str(&full).map_err(|_| Error::invalid(format!("{name:?} is no capability")))
+    Capability::from_str(upper.strip_prefix("CAP_").unwrap_or(&upper)).map_err(|_| Error::invalid(format!("{name:?} is no capability")))
 }
 
 #[cfg(test)]

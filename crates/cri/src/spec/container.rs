@@ -13,7 +13,7 @@ use shim_api::Pins;
 
 use super::capabilities::sets;
 use super::devices::{self, Devices};
-use super::mounts::{Surroundings, mappings, mounts};
+use super::mounts::{Surroundings, mappings, mounts, volumes};
 use super::pod::{Namespaces, namespace, pod_mappings};
 use super::resources::{Cgroups, limits};
 use super::seccomp;
@@ -37,6 +37,8 @@ pub(crate) struct ContainerRequest<'a> {
     pub(crate) user: &'a User,
     /// Of the mounts that are images, by their number: how they are mounted.
     pub(crate) image_mounts: &'a [(usize, Vec<SnapshotMount>)],
+    /// Folders of the host for the volumes that the image declares, by the path in the container.
+    pub(crate) volumes: &'a [(String, PathBuf)],
     /// The process whose PID namespace is joined, for mode TARGET.
     pub(crate) target_pid: Option<i32>,
     pub(crate) annotations: HashMap<String, String>,
@@ -76,9 +78,10 @@ pub(crate) fn container_spec(request: &ContainerRequest<'_>) -> Result<Spec> {
         host_network: namespaces.host_network(),
         shared: request.shared,
     };
-    let (mounts, propagation) = mounts(&request.config.mounts, request.image_mounts, &around)?;
+    let (mut mounts, propagation) = mounts(&request.config.mounts, request.image_mounts, &around)?;
+    mounts.extend(volumes(&mounts, request.volumes)?);
     let root = RootBuilder::default().path("rootfs").readonly(security.readonly_rootfs).build().attempt(wrong)?;
-    SpecBuilder::default()
+    let mut spec = SpecBuilder::default()
         .version("1.3.0")
         .root(root)
         .mounts(mounts)
@@ -86,7 +89,10 @@ pub(crate) fn container_spec(request: &ContainerRequest<'_>) -> Result<Spec> {
         .annotations(request.annotations.clone())
         .linux(linux(request, &security, namespaces, cgroup_namespace, propagation)?)
         .build()
-        .attempt(wrong)
+        .attempt(wrong)?;
+    // The name is the pod's.
+    spec.set_hostname(None);
+    Ok(spec)
 }
 
 /// Fields that this daemon knows and cannot honour.

@@ -61,6 +61,13 @@ pub(super) fn mounts(
     Ok((mounts, propagation))
 }
 
+/// The volumes that an image declares, where nothing else is mounted.
+pub(super) fn volumes(others: &[Mount], volumes: &[(String, PathBuf)]) -> Result<Vec<Mount>> {
+    let taken = |path: &str| others.iter().any(|mount| mount.destination() == &clean(path));
+    let free = volumes.iter().filter(|(path, _)| !taken(path));
+    free.map(|(path, folder)| mount(path, "bind", &folder.to_string_lossy(), &["rbind", "rprivate", "rw"])).collect()
+}
+
 /// What every container has.
 fn usual(around: &Surroundings<'_>) -> Result<Vec<Mount>> {
     let sys = if around.privileged { "rw" } else { "ro" };

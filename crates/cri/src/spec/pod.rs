@@ -139,25 +139,28 @@ pub(crate) fn pod_spec(request: &PodRequest<'_>) -> Result<Spec> {
     let cgroups = Cgroups { parent: &linux_config.cgroup_parent, pod: request.id, systemd: request.systemd };
     let mut linux = LinuxBuilder::default().namespaces(list).sysctl(sysctls(request, namespaces)?);
     // The kubelet's cgroup of the pod is made and limited by the kubelet.
-    if linux_config.cgroup_parent.is_empty() && !request.systemd {
-        linux = linux.cgroups_path(cgroups.of_pod());
-        if let Some(resources) = &linux_config.resources {
-            linux = linux.resources(limits(resources, request.host)?);
-        }
+    let own_cgroup = linux_config.cgroup_parent.is_empty() && !request.systemd;
+    if own_cgroup {
+        let asked = linux_config.resources.unwrap_or_default();
+        linux = linux.cgroups_path(cgroups.of_pod()).resources(limits(&asked, request.host)?);
     }
     if let Some((uids, gids)) = pod_mappings(config)? {
         linux = linux.uid_mappings(mappings(uids)?).gid_mappings(mappings(gids)?);
+    }
+    let mut linux = linux.build().attempt(wrong)?;
+    if !own_cgroup {
+        linux.set_resources(None);
     }
     let mut spec = SpecBuilder::default()
         .version("1.3.0")
         .root(RootBuilder::default().path("rootfs").build().attempt(wrong)?)
         .mounts(Vec::new())
         .annotations(request.annotations.clone())
-        .linux(linux.build().attempt(wrong)?);
-    if !namespaces.host_network() {
-        spec = spec.hostname(hostname(config));
-    }
-    spec.build().attempt(wrong)
+        .linux(linux)
+        .build()
+        .attempt(wrong)?;
+    spec.set_hostname((!namespaces.host_network()).then(|| hostname(config)));
+    Ok(spec)
 }
 
 /// What is set in the pod's namespaces; what would change the host is refused.

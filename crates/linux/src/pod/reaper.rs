@@ -16,7 +16,7 @@ use rustix::thread::UnshareFlags;
 use std::os::unix::net::UnixStream;
 
 /// The name under which the runtime executes itself as reaper.
-pub const ARGV0: &std::ffi::CStr = c"runhcs-reaper";
+pub const ARGV0: &std::ffi::CStr = c"pause";
 
 /// Whether this process was started as reaper. To be asked before anything else.
 pub fn is_reaper() -> bool {

@@ -46,7 +46,7 @@ fn a_pod_with_a_pid_namespace_has_a_first_process_that_reaps() {
         // Nothing of the host can be reached through it.
         let empty = ["stdout F /proc/1/fd:", "stdout F ", "stdout F /proc/1/root/:", "stdout F end"];
         assert_eq!(world.log("x"), empty);
-        assert!(world.log("a")[1].contains("runhcs-reaper"), "{:?}", world.log("a"));
+        assert!(world.log("a")[1].contains("pause"), "{:?}", world.log("a"));
         world.end(&shim, "a").await;
         shim.shutdown_sandbox(&world.id("pod")).await.unwrap();
         assert_eq!(world.mounts(), Vec::<String>::new());
