@@ -45,7 +45,7 @@ impl Daemon {
         }
         let shim = find_program(&config.runtime.shim)?;
         let (store, contents) = Store::open(&config.root.join("records.redb"))?;
-        let snapshots = open_snapshots(&config.root.join("snapshots"))?;
+        let snapshots = open_snapshots(&config.root.join("layers"))?;
         let images = open_images(&config, snapshots.clone())?;
         let cni = Cni::new(cni_config(&config));
         let systemd = config.uses_systemd();

@@ -235,10 +235,10 @@ fn start_exec(shim: &Arc<Shim>, task: &mut Task, exec: &str) -> Result<i32, Refu
     let process = task.process_mut(Some(exec))?;
     let pid = made.pid();
     process.state = State::Running(made);
-    process.io = io.map(Some).unwrap_or_else(|refusal| {
-        log::error!("process {exec}: {refusal}");
-        None
-    });
+    match io {
+        Ok(io) => process.io = Some(io),
+        Err(refusal) => log::error!("process {exec}: {refusal}"),
+    }
     Ok(pid)
 }
 

@@ -21,7 +21,7 @@ use crate::tally::{AGAIN, Tally};
 use crate::{project, windows};
 
 /// What may be skipped in CI: part of the reason that the test gives, and why that is not CI's to change.
-const ALLOWED: [(&str, &str); 10] = [
+const ALLOWED: [(&str, &str); 11] = [
     ("a measurement", "it tells a figure and checks nothing"),
     ("systemd is not installed", "the stories of the test machine run on a real one"),
     ("CAP_SYS_RESOURCE", "containers that CI runs in seldom have it"),
@@ -31,11 +31,15 @@ const ALLOWED: [(&str, &str); 10] = [
     ("no cgroup controller", "the kernel is the host's"),
     ("podman has no engine", "every podman command is its own"),
     ("ctr has no --init", "Docker and podman have it"),
+    ("told of containerd only", "the others start no shim of their own accord"),
     ("this program has a terminal", "the test machine's console; it is tested on the host"),
 ];
 
 /// Names the program under test to the acceptance suite and to the tests of callers.
 const RUNTIME: &str = "COFFERDAM_RUNTIME";
+
+/// Names the shim under test to its own tests and to those of callers.
+const SHIM: &str = "COFFERDAM_SHIM";
 
 /// Names the Debian tree with podman, containerd and Docker to the tests of callers.
 const CALLERS: &str = "COFFERDAM_TREE";
@@ -93,8 +97,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs the tests on this machine; whether all passed.
 fn here(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
     let mut cargo = cargo_test(arguments);
-    let shared = Shared::copy(&project::release("runhcs", "runhcs")?)?;
-    cargo.env(RUNTIME, shared.program());
+    let shared =
+        Shared::copy(&[&project::release("runhcs", RUNHCS)?, &project::release("shim", CONTAINERD_SHIM)?])?;
+    cargo.env(RUNTIME, shared.0.join(RUNHCS)).env(SHIM, shared.0.join(CONTAINERD_SHIM));
     cargo.arg("--no-fail-fast").args(&arguments.filter).args(["--", "--color", "never", "--show-output"]);
     if std::env::var_os(CALLERS).is_none() && setup::is_root() {
         cargo.env(CALLERS, trees::callers()?);
@@ -133,25 +138,33 @@ fn count(cargo: &mut Command, tally: &mut Tally) -> Result<bool> {
     Ok(child.wait().context("wait for cargo test")?.success())
 }
 
+<<<<<<< HEAD
 fn is_ci() -> bool {
     std::env::var_os("COFFERDAM_CI").is_some_and(|value| value == "1")
 }
 
 /// The program in a folder that every user can reach, which the build's need not be: some tests run it as another.
+=======
+/// The programs under test.
+const RUNHCS: &str = "runhcs";
+const CONTAINERD_SHIM: &str = "containerd-shim-runhcs-v1";
+
+/// The programs in a folder that every user can reach, which the build's need not be: some tests run them as another.
+>>>>>>> shim
 struct Shared(PathBuf);
 
 impl Shared {
-    fn copy(program: &Path) -> Result<Self> {
+    fn copy(programs: &[&Path]) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("cofferdam-test-{}", std::process::id()));
         std::fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
         let shared = Self(folder);
         std::fs::set_permissions(&shared.0, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        std::fs::copy(program, shared.program()).with_context(|| format!("copy {}", program.display()))?;
+        for program in programs {
+            let name = program.file_name().context("a program has a name")?;
+            std::fs::copy(program, shared.0.join(name))
+                .with_context(|| format!("copy {}", program.display()))?;
+        }
         Ok(shared)
-    }
-
-    fn program(&self) -> PathBuf {
-        self.0.join("runhcs")
     }
 }
 
@@ -170,8 +183,8 @@ fn in_machine(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
     if programs.is_empty() {
         return Ok(true);
     }
-    let runtime = project::release("runhcs", "runhcs")?;
-    let mut payload = vec![(runtime.as_path(), "runhcs")];
+    let (runtime, shim) = (project::release("runhcs", RUNHCS)?, project::release("shim", CONTAINERD_SHIM)?);
+    let mut payload = vec![(runtime.as_path(), RUNHCS), (shim.as_path(), CONTAINERD_SHIM)];
     payload.extend(programs.iter().map(|program| (program.file.as_path(), program.name.as_str())));
     let names: Vec<&str> = programs.iter().map(|program| program.name.as_str()).collect();
     let script = script(&names, arguments.filter.as_deref().unwrap_or_default(), is_ci());
@@ -186,6 +199,7 @@ fn in_machine(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
 /// What the machine runs: each program as root, then the stories of the command line once more as its user.
 fn script(programs: &[&str], filter: &str, again: bool) -> String {
     let mut script = "export COFFERDAM_RUNTIME=/payload/runhcs COFFERDAM_BUSYBOX=/usr/bin/busybox\n\
+         export COFFERDAM_SHIM=/payload/containerd-shim-runhcs-v1\n\
          # What is repeated to find leaks and races is repeated on the host; an emulated processor is slow.\n\
          export COFFERDAM_SOAK=20 COFFERDAM_KILL_POINTS=10\nfailed=0\n"
         .to_owned();
@@ -261,6 +275,7 @@ fn programs(arguments: &Arguments) -> Result<Vec<Program>> {
     // The engine's units look at what a host of theirs has; of its tests the suite makes containers.
     let wanted = tests.filter(|(manifest, target, _)| match package_of(manifest) {
         "linux" => target == "suite",
+        "shim" => target == "pods",
         package => package == "runhcs",
     });
     Ok(wanted

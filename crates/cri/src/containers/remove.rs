@@ -39,7 +39,20 @@ pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Conta
     daemon.store.remove_container(&container.id).await?;
     daemon.registry.remove_container(&container.id);
     events::tell(daemon, ContainerEventType::ContainerDeletedEvent, &container.id, &container.pod);
+    let image = container.with(|record| record.image_id.clone());
+    if matches!(daemon.images.find(&image), Ok(None)) {
+        collect(daemon.clone());
+    }
     Ok(())
+}
+
+/// Removes the layers that were kept only because the container stood on them. Nobody waits for it.
+fn collect(daemon: Arc<Daemon>) {
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = daemon.images.collect() {
+            tracing::warn!(error = chain(&error), "remove layers that nothing needs");
+        }
+    });
 }
 
 /// Removes a container's root and bundle, whatever of them exists.

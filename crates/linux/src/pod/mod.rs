@@ -99,7 +99,8 @@ pub fn make(request: &Request<'_>, saved: &mut Saved) -> Result<Option<Child>, E
         if let Some(reaper) = &reaper {
             cgroup.place(reaper.pid(), &resources)?;
         }
-        cgroup.set(&resources)?;
+        // Its containers have rules for devices; a privileged one may have no more than the cgroup above it.
+        cgroup.update(&resources)?;
         saved.cgroup = Some(cgroup.placement().clone());
     }
     Ok(reaper)

@@ -133,3 +133,84 @@ fn what_a_container_leaves_behind_ends_with_it() {
         assert_eq!(world.cgroups(), Vec::<std::path::PathBuf>::new());
     });
 }
+
+/// More layers than a page of options has room for, and names that options would misread.
+#[test]
+fn a_root_file_system_has_any_number_of_layers_and_mounts_below() {
+    world::test("layers", async |mut world: World| {
+        let config = world.config("a", "cat /which /below/file; touch /below/no || echo refused");
+        world.bundle("a", &config);
+        let shim = world.shim("a").await;
+        let mut new = world.new_task("a", &config, world.logged("a"));
+        let mut lower = Vec::new();
+        for number in 0..80 {
+            let layer = world.path(&format!("a layer: with a long name that has a comma or none {number}"));
+            std::fs::create_dir_all(layer.join("below")).unwrap();
+            std::fs::write(layer.join("which"), format!("{number}\n")).unwrap();
+            lower.push(layer.display().to_string().replace(':', "\\:"));
+        }
+        lower.push(world.path("image").display().to_string());
+        new.rootfs[0].options[0] = format!("lowerdir={}", lower.join(":"));
+        let below = world.path("below");
+        std::fs::create_dir(&below).unwrap();
+        std::fs::write(below.join("file"), "bound\n").unwrap();
+        new.rootfs.push(compute::Mount {
+            kind: "bind".into(),
+            source: below.display().to_string(),
+            target: "/below".into(),
+            options: vec!["rbind".into(), "ro".into()],
+        });
+        shim.create(&new).await.unwrap();
+        shim.start_task(&new.id).await.unwrap();
+        shim.wait(&new.id, None).await.unwrap();
+        let log = world.log("a");
+        assert_eq!(log[..2], ["stdout F 0", "stdout F bound"], "{log:?}");
+        assert_eq!(log.last().unwrap(), "stdout F refused");
+        world.end(&shim, "a").await;
+        assert_eq!(world.mounts(), Vec::<String>::new());
+        // A mount that fails takes those before it away again.
+        new.rootfs[1].source = "/nowhere/at/all".into();
+        assert_eq!(shim.create(&new).await.unwrap_err().kind(), Kind::NotFound);
+        assert_eq!(world.mounts(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_container_is_written_to_disk_and_brought_back() {
+    if !std::process::Command::new("criu").arg("check").output().is_ok_and(|done| done.status.success()) {
+        println!("skipped: needs criu, and a kernel that it can work with");
+        return;
+    }
+    world::test("criu", async |mut world: World| {
+        let script = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done";
+        let config = world.config("a", script);
+        world.bundle("a", &config);
+        let shim = world.shim("a").await;
+        let new = world.new_task("a", &config, world.logged("a"));
+        shim.create(&new).await.unwrap();
+        shim.start_task(&new.id).await.unwrap();
+        while world.log("a").len() < 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let image = world.path("checkpoint");
+        std::fs::create_dir(&image).unwrap();
+        let request = shim_api::Checkpoint { path: image.clone(), exit: true, ..Default::default() };
+        shim.checkpoint(&new.id, &request).await.unwrap();
+        shim.wait(&new.id, None).await.unwrap();
+        shim.delete(&new.id, None).await.unwrap();
+        let before = world.log("a").len();
+        let again = shim_api::NewTask { checkpoint: Some(image), ..new.clone() };
+        assert_eq!(shim.create(&again).await.unwrap(), 0);
+        assert_eq!(shim.state(&new.id, None).await.unwrap().status, Status::Created);
+        let pid = shim.start_task(&new.id).await.unwrap();
+        assert!(pid > 0);
+        while world.log("a").len() < before + 3 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        // It goes on counting where it was.
+        let counted: Vec<u32> =
+            world.log("a").iter().map(|line| line.trim_start_matches("stdout F ").parse().unwrap()).collect();
+        assert!(counted.windows(2).all(|pair| pair[1] > pair[0]), "{counted:?}");
+        world.end(&shim, "a").await;
+    });
+}

@@ -7,12 +7,13 @@ use shim_api::{Event, Exited, Launch, NewProcess, NewSandbox, NewTask, Pins, Shi
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Names the program to test, if not the one that was built with the tests.
 pub(crate) const SHIM: &str = "COFFERDAM_SHIM";
-const BUSYBOX: &str = "/bin/busybox";
+/// Names a busybox that needs no libraries, if not this one.
+const BUSYBOX: (&str, &str) = ("COFFERDAM_BUSYBOX", "/bin/busybox");
 const APPLETS: [&str; 16] = [
     "sh", "cat", "echo", "sleep", "true", "false", "hostname", "ps", "kill", "stty", "head", "yes", "dd",
     "ls", "readlink", "sysctl",
@@ -32,8 +33,8 @@ pub(crate) struct World {
 /// Runs a test in surroundings of its own, if this host has what it needs.
 pub(crate) fn test<F: Future<Output = ()>>(name: &str, story: impl FnOnce(World) -> F) {
     let is_root = rustix::process::geteuid().is_root();
-    if !is_root || !Path::new(BUSYBOX).exists() {
-        println!("skipped: needs root and {BUSYBOX} (package busybox-static)");
+    if !is_root || !busybox().exists() {
+        println!("skipped: needs root and {} (package busybox-static)", busybox().display());
         return;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -45,6 +46,10 @@ pub(crate) fn test<F: Future<Output = ()>>(name: &str, story: impl FnOnce(World)
         world.make_image();
         tokio::time::timeout(PATIENCE, story(world)).await.expect("the test ends in time");
     });
+}
+
+fn busybox() -> PathBuf {
+    std::env::var_os(BUSYBOX.0).map_or_else(|| BUSYBOX.1.into(), PathBuf::from)
 }
 
 /// The shim.
@@ -65,7 +70,7 @@ impl World {
         for folder in ["proc", "dev", "sys", "tmp"] {
             fs::create_dir_all(self.path("image").join(folder)).unwrap();
         }
-        fs::copy(BUSYBOX, bin.join("busybox")).unwrap();
+        fs::copy(busybox(), bin.join("busybox")).unwrap();
         APPLETS.iter().for_each(|name| symlink("busybox", bin.join(name)).unwrap());
     }
 
