@@ -144,7 +144,9 @@ async fn ask(config: &Config, command: Command) -> Result<i32> {
     let client = &mut client;
     match command {
         Command::Images { what: None } => commands::images::images(client).await?,
-        Command::Images { what: Some(ImagesCommand::Pull { image }) } => commands::images::pull(client, &image).await?,
+        Command::Images { what: Some(ImagesCommand::Pull { image }) } => {
+            commands::images::pull(client, &image).await?
+        }
         Command::Images { what: Some(ImagesCommand::Remove { image }) } => {
             commands::images::remove(client, &image).await?;
         }
@@ -189,7 +191,8 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 fn log(config: &Config) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::new(&config.log.level);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     match config.log.format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),

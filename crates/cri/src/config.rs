@@ -226,7 +226,12 @@ pub struct Streaming {
 
 impl Default for Streaming {
     fn default() -> Self {
-        Self { address: "127.0.0.1:0".to_owned(), tls_certificate: None, tls_key: None, idle_timeout_secs: 4 * 3600 }
+        Self {
+            address: "127.0.0.1:0".to_owned(),
+            tls_certificate: None,
+            tls_key: None,
+            idle_timeout_secs: 4 * 3600,
+        }
     }
 }
 
@@ -288,7 +293,9 @@ impl Config {
     pub fn check(&self) -> Result<()> {
         let default = &self.runtime.default_handler;
         if !self.runtime.handlers.contains_key(default) {
-            return Err(Error::invalid(format!("runtime.default_handler is {default:?}, which runtime.handlers lacks")));
+            return Err(Error::invalid(format!(
+                "runtime.default_handler is {default:?}, which runtime.handlers lacks"
+            )));
         }
         if let Some((name, _)) =
             self.runtime.handlers.iter().find(|(_, handler)| handler.isolation == Isolation::Hypervisor)

@@ -147,13 +147,16 @@ fn find_program(program: &Path) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).map(|folder| folder.join(program));
     beside.into_iter().chain(places).find(|place| place.is_file()).ok_or_else(|| {
-        Error::invalid(format!("runtime.shim: {} is neither beside this program nor on PATH", program.display()))
+        Error::invalid(format!(
+            "runtime.shim: {} is neither beside this program nor on PATH",
+            program.display()
+        ))
     })
 }
 
 fn open_snapshots(root: &Path) -> Result<Arc<dyn Snapshotter>> {
-    let overlay =
-        snapshots::overlay::Overlay::open(root).attempt(|| format!("open the snapshots in {}", root.display()))?;
+    let overlay = snapshots::overlay::Overlay::open(root)
+        .attempt(|| format!("open the snapshots in {}", root.display()))?;
     Ok(Arc::new(overlay))
 }
 

@@ -37,7 +37,12 @@ pub(crate) fn tell(daemon: &Daemon, kind: ContainerEventType, id: &str, pod: &Po
     if daemon.events.sender.receiver_count() == 0 {
         return;
     }
-    let statuses = daemon.registry.containers_of(&pod.id).iter().map(|container| containers::status(container)).collect();
+    let statuses = daemon
+        .registry
+        .containers_of(&pod.id)
+        .iter()
+        .map(|container| containers::status(container))
+        .collect();
     let event = ContainerEventResponse {
         container_id: id.to_owned(),
         container_event_type: kind.into(),

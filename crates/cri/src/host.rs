@@ -31,8 +31,8 @@ pub(crate) struct Host {
 impl Host {
     /// Looks.
     pub(crate) fn look() -> Self {
-        let capabilities = rustix::thread::capabilities(None)
-            .map_or(CapabilitySet::empty(), |sets| sets.permitted);
+        let capabilities =
+            rustix::thread::capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
         let cgroup = Path::new("/sys/fs/cgroup");
         let cgroup2 = cgroup.join("cgroup.controllers").exists();
         let swap_accounting = if cgroup2 {

@@ -26,7 +26,8 @@ impl ImageService for Images {
         Ok(Response::new(ListImagesResponse { images }))
     }
 
-    type StreamImagesStream = Pin<Box<dyn Stream<Item = std::result::Result<StreamImagesResponse, Status>> + Send>>;
+    type StreamImagesStream =
+        Pin<Box<dyn Stream<Item = std::result::Result<StreamImagesResponse, Status>> + Send>>;
 
     async fn stream_images(&self, request: Request<StreamImagesRequest>) -> Reply<Self::StreamImagesStream> {
         let images = list(&self.0, request.into_inner().filter)?;
@@ -74,7 +75,10 @@ fn name(asked: Option<&ImageSpec>) -> Result<&str> {
 }
 
 fn find(daemon: &Daemon, asked: &str) -> Result<Option<Known>> {
-    daemon.images.find(asked).map_err(|error| refused(&error, format!("look for image {asked:?}"), error.kind()))
+    daemon
+        .images
+        .find(asked)
+        .map_err(|error| refused(&error, format!("look for image {asked:?}"), error.kind()))
         .or_else(|error| if error.kind() == Kind::NotFound { Ok(None) } else { Err(error) })
 }
 
@@ -127,7 +131,9 @@ async fn pull(daemon: Arc<Daemon>, request: PullImageRequest) -> Result<String> 
 /// Protects the images that the configuration names.
 fn pin(daemon: &Daemon, pulled: &Known) {
     let wanted = daemon.config.images.pinned.iter().filter_map(|name| Reference::parse(name).ok());
-    if wanted.map(|name| name.to_string()).any(|name| pulled.tags.contains(&name) || pulled.digests.contains(&name))
+    if wanted
+        .map(|name| name.to_string())
+        .any(|name| pulled.tags.contains(&name) || pulled.digests.contains(&name))
         && let Err(error) = daemon.images.pin(pulled.id.as_str(), true)
     {
         tracing::warn!(image = pulled.id.as_str(), error = chain(&error), "pin an image");

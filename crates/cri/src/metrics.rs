@@ -13,7 +13,9 @@ use crate::state::{Container, Pod};
 use crate::stats::cgroup::{self, Reading};
 use crate::stats::network::{self, Traffic};
 use crate::stats::pod_cgroup;
-use crate::wire::v1::{ContainerMetrics, Metric, MetricDescriptor, MetricType, PodSandboxMetrics, UInt64Value};
+use crate::wire::v1::{
+    ContainerMetrics, Metric, MetricDescriptor, MetricType, PodSandboxMetrics, UInt64Value,
+};
 
 /// What every figure is told apart by.
 const LABELS: [&str; 5] = ["id", "name", "image", "pod", "namespace"];
@@ -75,11 +77,7 @@ fn seconds(nanoseconds: u64) -> Values {
     one(nanoseconds / 1_000_000_000)
 }
 
-const fn counter(
-    name: &'static str,
-    help: &'static str,
-    values: fn(&Look<'_>) -> Values,
-) -> Figure {
+const fn counter(name: &'static str, help: &'static str, values: fn(&Look<'_>) -> Values) -> Figure {
     Figure { name, help, kind: MetricType::Counter, labels: &[], values }
 }
 
@@ -91,9 +89,11 @@ const FIGURES: &[Figure] = &[
     counter("container_cpu_usage_seconds_total", "Processor time used, in seconds.", |look| {
         seconds(look.reading.cpu_nanoseconds)
     }),
-    counter("container_cpu_user_seconds_total", "Processor time used outside the kernel, in seconds.", |look| {
-        seconds(look.reading.cpu_user_nanoseconds)
-    }),
+    counter(
+        "container_cpu_user_seconds_total",
+        "Processor time used outside the kernel, in seconds.",
+        |look| seconds(look.reading.cpu_user_nanoseconds),
+    ),
     counter("container_cpu_system_seconds_total", "Processor time used in the kernel, in seconds.", |look| {
         seconds(look.reading.cpu_system_nanoseconds)
     }),
@@ -103,13 +103,19 @@ const FIGURES: &[Figure] = &[
     counter("container_cpu_cfs_throttled_periods_total", "Periods in which the limit was reached.", |look| {
         one(look.reading.throttled_periods)
     }),
-    counter("container_cpu_cfs_throttled_seconds_total", "Time held back by the limit, in seconds.", |look| {
-        seconds(look.reading.throttled_nanoseconds)
-    }),
+    counter(
+        "container_cpu_cfs_throttled_seconds_total",
+        "Time held back by the limit, in seconds.",
+        |look| seconds(look.reading.throttled_nanoseconds),
+    ),
     gauge("container_memory_cache", "Memory that caches files, in bytes.", |look| one(look.reading.cache)),
     gauge("container_memory_rss", "Memory of processes themselves, in bytes.", |look| one(look.reading.rss)),
-    gauge("container_memory_kernel_usage", "Memory of the kernel, in bytes.", |look| one(look.reading.kernel)),
-    gauge("container_memory_mapped_file", "Memory of mapped files, in bytes.", |look| one(look.reading.mapped)),
+    gauge("container_memory_kernel_usage", "Memory of the kernel, in bytes.", |look| {
+        one(look.reading.kernel)
+    }),
+    gauge("container_memory_mapped_file", "Memory of mapped files, in bytes.", |look| {
+        one(look.reading.mapped)
+    }),
     gauge("container_memory_swap", "Memory that is swapped out, in bytes.", |look| one(look.reading.swap)),
     counter("container_memory_failcnt", "How often the memory limit was reached.", |look| {
         one(look.reading.memory_failures)
@@ -140,16 +146,26 @@ const FIGURES: &[Figure] = &[
             ]
         },
     },
-    counter("container_oom_events_total", "Processes ended for want of memory.", |look| one(look.reading.oom_kills)),
-    gauge("container_fs_usage_bytes", "What the writable layer takes up, in bytes.", |look| one(look.files.bytes)),
+    counter("container_oom_events_total", "Processes ended for want of memory.", |look| {
+        one(look.reading.oom_kills)
+    }),
+    gauge("container_fs_usage_bytes", "What the writable layer takes up, in bytes.", |look| {
+        one(look.files.bytes)
+    }),
     gauge("container_fs_limit_bytes", "The size of the file system that it lies on, in bytes.", |look| {
         one(look.files.bytes_total)
     }),
     gauge("container_fs_inodes_free", "Inodes that are free on it.", |look| one(look.files.inodes_free)),
     gauge("container_fs_inodes_total", "Inodes that it has.", |look| one(look.files.inodes_total)),
-    counter("container_fs_reads_total", "Reads from block devices.", |look| one(look.reading.reads.operations)),
-    counter("container_fs_reads_bytes_total", "Bytes read from block devices.", |look| one(look.reading.reads.bytes)),
-    counter("container_fs_writes_total", "Writes to block devices.", |look| one(look.reading.writes.operations)),
+    counter("container_fs_reads_total", "Reads from block devices.", |look| {
+        one(look.reading.reads.operations)
+    }),
+    counter("container_fs_reads_bytes_total", "Bytes read from block devices.", |look| {
+        one(look.reading.reads.bytes)
+    }),
+    counter("container_fs_writes_total", "Writes to block devices.", |look| {
+        one(look.reading.writes.operations)
+    }),
     counter("container_fs_writes_bytes_total", "Bytes written to block devices.", |look| {
         one(look.reading.writes.bytes)
     }),
@@ -165,7 +181,9 @@ const FIGURES: &[Figure] = &[
             ]
         },
     },
-    gauge("container_processes", "Processes.", |look| one(pids(look).map_or(look.reading.processes, |pids| pids.len() as u64))),
+    gauge("container_processes", "Processes.", |look| {
+        one(pids(look).map_or(look.reading.processes, |pids| pids.len() as u64))
+    }),
     gauge("container_threads", "Threads.", |look| one(look.reading.processes)),
     gauge("container_threads_max", "How many threads there may be; 0 for no limit.", |look| {
         one(look.reading.processes_limit.unwrap_or(0))
@@ -192,29 +210,59 @@ const FIGURES: &[Figure] = &[
     gauge("container_spec_memory_limit_bytes", "The memory limit, in bytes; 0 for none.", |look| {
         one(look.limits.memory)
     }),
-    gauge("container_spec_memory_reservation_limit_bytes", "The memory that is kept for it, in bytes.", |_| one(0)),
-    gauge("container_spec_memory_swap_limit_bytes", "The limit of memory and swap, in bytes; 0 for none.", |look| {
-        one(look.limits.memory_swap)
-    }),
+    gauge(
+        "container_spec_memory_reservation_limit_bytes",
+        "The memory that is kept for it, in bytes.",
+        |_| one(0),
+    ),
+    gauge(
+        "container_spec_memory_swap_limit_bytes",
+        "The limit of memory and swap, in bytes; 0 for none.",
+        |look| one(look.limits.memory_swap),
+    ),
 ];
 
 const NETWORK: &[NetworkFigure] = &[
-    NetworkFigure { name: "container_network_receive_bytes_total", help: "Bytes received.", value: |t| t.received.bytes },
-    NetworkFigure { name: "container_network_receive_packets_total", help: "Packets received.", value: |t| t.received.packets },
+    NetworkFigure {
+        name: "container_network_receive_bytes_total",
+        help: "Bytes received.",
+        value: |t| t.received.bytes,
+    },
+    NetworkFigure {
+        name: "container_network_receive_packets_total",
+        help: "Packets received.",
+        value: |t| t.received.packets,
+    },
     NetworkFigure {
         name: "container_network_receive_packets_dropped_total",
         help: "Packets dropped on arrival.",
         value: |t| t.received.dropped,
     },
-    NetworkFigure { name: "container_network_receive_errors_total", help: "Errors on arrival.", value: |t| t.received.errors },
-    NetworkFigure { name: "container_network_transmit_bytes_total", help: "Bytes sent.", value: |t| t.sent.bytes },
-    NetworkFigure { name: "container_network_transmit_packets_total", help: "Packets sent.", value: |t| t.sent.packets },
+    NetworkFigure {
+        name: "container_network_receive_errors_total",
+        help: "Errors on arrival.",
+        value: |t| t.received.errors,
+    },
+    NetworkFigure {
+        name: "container_network_transmit_bytes_total",
+        help: "Bytes sent.",
+        value: |t| t.sent.bytes,
+    },
+    NetworkFigure {
+        name: "container_network_transmit_packets_total",
+        help: "Packets sent.",
+        value: |t| t.sent.packets,
+    },
     NetworkFigure {
         name: "container_network_transmit_packets_dropped_total",
         help: "Packets dropped before they were sent.",
         value: |t| t.sent.dropped,
     },
-    NetworkFigure { name: "container_network_transmit_errors_total", help: "Errors on sending.", value: |t| t.sent.errors },
+    NetworkFigure {
+        name: "container_network_transmit_errors_total",
+        help: "Errors on sending.",
+        value: |t| t.sent.errors,
+    },
 ];
 
 /// Every figure that is ever told.
@@ -265,7 +313,8 @@ fn of_pod(daemon: &Daemon, pod: &Pod) -> PodSandboxMetrics {
             metrics.push(metric(figure.name, MetricType::Counter, labels, (figure.value)(&traffic), now));
         }
     }
-    let container_metrics = running.iter().map(|container| of_container(daemon, pod, container, now)).collect();
+    let container_metrics =
+        running.iter().map(|container| of_container(daemon, pod, container, now)).collect();
     PodSandboxMetrics { pod_sandbox_id: pod.id.clone(), metrics, container_metrics }
 }
 
@@ -287,7 +336,10 @@ fn of_container(daemon: &Daemon, pod: &Pod, container: &Container, now: i64) -> 
             }
         }),
     };
-    ContainerMetrics { container_id: container.id.clone(), metrics: values(&look, &labels(pod, Some(container))) }
+    ContainerMetrics {
+        container_id: container.id.clone(),
+        metrics: values(&look, &labels(pod, Some(container))),
+    }
 }
 
 /// The values of [`LABELS`].

@@ -32,8 +32,7 @@ pub(crate) async fn status(daemon: &Daemon, verbose: bool) -> Result<StatusRespo
         reason: problem.as_ref().map(|(reason, _)| (*reason).to_owned()).unwrap_or_default(),
         message: problem.map(|(_, message)| message).unwrap_or_default(),
     };
-    let network_problem =
-        network.err().map(|error| ("NetworkPluginNotReady", crate::error::chain(&error)));
+    let network_problem = network.err().map(|error| ("NetworkPluginNotReady", crate::error::chain(&error)));
     let conditions = vec![condition("RuntimeReady", None), condition("NetworkReady", network_problem)];
     let mut info = HashMap::new();
     if verbose {
@@ -43,15 +42,23 @@ pub(crate) async fn status(daemon: &Daemon, verbose: bool) -> Result<StatusRespo
             .iter()
             .map(|network| serde_json::json!({ "name": network.name, "file": network.path, "plugins": network.plugins }))
             .collect();
-        let broken: Vec<_> =
-            broken.iter().map(|file| serde_json::json!({ "file": file.path, "reason": file.reason })).collect();
-        info.insert("cniconfig".to_owned(), json(&serde_json::json!({ "networks": networks, "broken": broken }))?);
+        let broken: Vec<_> = broken
+            .iter()
+            .map(|file| serde_json::json!({ "file": file.path, "reason": file.reason }))
+            .collect();
+        info.insert(
+            "cniconfig".to_owned(),
+            json(&serde_json::json!({ "networks": networks, "broken": broken }))?,
+        );
     }
     Ok(StatusResponse {
         status: Some(RuntimeStatus { conditions }),
         info,
         runtime_handlers: handlers(daemon),
-        features: Some(RuntimeFeatures { supplemental_groups_policy: true, user_namespaces_host_network: false }),
+        features: Some(RuntimeFeatures {
+            supplemental_groups_policy: true,
+            user_namespaces_host_network: false,
+        }),
     })
 }
 
@@ -85,14 +92,21 @@ pub(crate) fn runtime_config(daemon: &Daemon) -> RuntimeConfigResponse {
 
 /// The kubelet tells the node's range of pod addresses. Networks are configured by their files here.
 pub(crate) fn update_runtime_config(request: UpdateRuntimeConfigRequest) -> Result<()> {
-    let cidr = request.runtime_config.and_then(|config| config.network_config).map(|network| network.pod_cidr);
+    let cidr =
+        request.runtime_config.and_then(|config| config.network_config).map(|network| network.pod_cidr);
     match cidr.filter(|cidr| !cidr.is_empty()) {
         None => Ok(()),
         Some(cidr) if cidr.split(',').all(is_range) => {
-            tracing::info!(pod_cidr = cidr, "the kubelet told the range of pod addresses; networks are configured by files");
+            tracing::info!(
+                pod_cidr = cidr,
+                "the kubelet told the range of pod addresses; networks are configured by files"
+            );
             Ok(())
         }
-        Some(cidr) => Err(Error::new(Kind::Invalid, format!("network_config.pod_cidr {cidr:?} is no range of addresses"))),
+        Some(cidr) => Err(Error::new(
+            Kind::Invalid,
+            format!("network_config.pod_cidr {cidr:?} is no range of addresses"),
+        )),
     }
 }
 

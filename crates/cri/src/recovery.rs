@@ -27,7 +27,11 @@ use crate::store::Contents;
 /// Takes up every pod and container again, then removes what belongs to none.
 pub(crate) async fn recover(daemon: &Arc<Daemon>, contents: Contents) -> Result<()> {
     for (key, reason) in &contents.unreadable {
-        tracing::error!(record = key, reason, "a record cannot be read; it is left as it is, and so is what belongs to it");
+        tracing::error!(
+            record = key,
+            reason,
+            "a record cannot be read; it is left as it is, and so is what belongs to it"
+        );
     }
     join_all(contents.pods.into_iter().map(|record| take_up_pod(daemon, record))).await;
     join_all(contents.containers.into_iter().map(|record| take_up_container(daemon, record))).await;

@@ -47,7 +47,10 @@ impl RuntimeService for Runtime {
         Ok(Response::new(RunPodSandboxResponse { pod_sandbox_id }))
     }
 
-    async fn stop_pod_sandbox(&self, request: Request<StopPodSandboxRequest>) -> Reply<StopPodSandboxResponse> {
+    async fn stop_pod_sandbox(
+        &self,
+        request: Request<StopPodSandboxRequest>,
+    ) -> Reply<StopPodSandboxResponse> {
         to_the_end(pods::stop(self.0.clone(), request.into_inner().pod_sandbox_id)).await?;
         Ok(Response::new(StopPodSandboxResponse {}))
     }
@@ -69,7 +72,10 @@ impl RuntimeService for Runtime {
         Ok(Response::new(pods::status_response(&self.0, &pod, request.verbose)?))
     }
 
-    async fn list_pod_sandbox(&self, request: Request<ListPodSandboxRequest>) -> Reply<ListPodSandboxResponse> {
+    async fn list_pod_sandbox(
+        &self,
+        request: Request<ListPodSandboxRequest>,
+    ) -> Reply<ListPodSandboxResponse> {
         let items = pods::list(&self.0, request.into_inner().filter.as_ref());
         Ok(Response::new(ListPodSandboxResponse { items }))
     }
@@ -92,7 +98,10 @@ impl RuntimeService for Runtime {
         Ok(Response::new(CreateContainerResponse { container_id }))
     }
 
-    async fn start_container(&self, request: Request<StartContainerRequest>) -> Reply<StartContainerResponse> {
+    async fn start_container(
+        &self,
+        request: Request<StartContainerRequest>,
+    ) -> Reply<StartContainerResponse> {
         to_the_end(containers::start(self.0.clone(), request.into_inner().container_id)).await?;
         Ok(Response::new(StartContainerResponse {}))
     }
@@ -111,7 +120,10 @@ impl RuntimeService for Runtime {
         Ok(Response::new(RemoveContainerResponse {}))
     }
 
-    async fn list_containers(&self, request: Request<ListContainersRequest>) -> Reply<ListContainersResponse> {
+    async fn list_containers(
+        &self,
+        request: Request<ListContainersRequest>,
+    ) -> Reply<ListContainersResponse> {
         let containers = containers::list(&self.0, request.into_inner().filter.as_ref());
         Ok(Response::new(ListContainersResponse { containers }))
     }
@@ -171,7 +183,10 @@ impl RuntimeService for Runtime {
         Ok(Response::new(PortForwardResponse { url }))
     }
 
-    async fn container_stats(&self, request: Request<ContainerStatsRequest>) -> Reply<ContainerStatsResponse> {
+    async fn container_stats(
+        &self,
+        request: Request<ContainerStatsRequest>,
+    ) -> Reply<ContainerStatsResponse> {
         let container = self.0.registry.container(&request.into_inner().container_id)?;
         let stats = stats::of_container(&self.0, container).await?;
         Ok(Response::new(ContainerStatsResponse { stats: Some(stats) }))
@@ -251,7 +266,9 @@ impl RuntimeService for Runtime {
         let events = BroadcastStream::new(self.0.events.subscribe()).map(|event| match event {
             Ok(event) => Ok((*event).clone()),
             Err(BroadcastStreamRecvError::Lagged(missed)) => {
-                let says = format!("the client reads too slowly: {missed} events were dropped; list and subscribe anew");
+                let says = format!(
+                    "the client reads too slowly: {missed} events were dropped; list and subscribe anew"
+                );
                 Err(Status::from(Error::new(Kind::Exhausted, says)))
             }
         });

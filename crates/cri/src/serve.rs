@@ -87,7 +87,8 @@ async fn start_streaming(daemon: &Arc<Daemon>) -> Result<()> {
         idle_timeout: Duration::from_secs(idle_timeout_secs),
         ..streaming::Config::default()
     };
-    let server = streaming::Server::bind(config, Arc::new(Sessions(daemon.clone()))).await.attempt(attempted)?;
+    let server =
+        streaming::Server::bind(config, Arc::new(Sessions(daemon.clone()))).await.attempt(attempted)?;
     daemon.set_streaming(server);
     Ok(())
 }

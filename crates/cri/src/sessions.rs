@@ -144,7 +144,9 @@ impl Session<'_> {
             exited = ending => exited,
             never = serving => match never {},
         };
-        exited.map(|exited| exited.code).attempt(|| format!("wait for a process of container {}", self.container.id))
+        exited
+            .map(|exited| exited.code)
+            .attempt(|| format!("wait for a process of container {}", self.container.id))
     }
 
     async fn copy_in(&self, from: Option<Input>, to: Option<pipe::Sender>) {
@@ -159,13 +161,18 @@ impl Session<'_> {
         if self.exec.is_some()
             && let Err(error) = self.shim.close_stdin(&self.container.id, self.exec).await
         {
-            tracing::debug!(container = self.container.id, error = chain(&error), "close the input of a process");
+            tracing::debug!(
+                container = self.container.id,
+                error = chain(&error),
+                "close the input of a process"
+            );
         }
     }
 
     async fn follow(&self, mut resize: mpsc::Receiver<TerminalSize>) {
         while let Some(size) = resize.recv().await {
-            if let Err(error) = self.shim.resize(&self.container.id, self.exec, size.width, size.height).await {
+            if let Err(error) = self.shim.resize(&self.container.id, self.exec, size.width, size.height).await
+            {
                 tracing::debug!(container = self.container.id, error = chain(&error), "resize a terminal");
             }
         }
@@ -193,7 +200,8 @@ async fn connect(pod: Arc<Pod>, port: u16) -> Result<tokio::net::TcpStream> {
     let stream = blocking(move || {
         let dial = move || {
             let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-            let [first, second] = loopback.map(|ip| TcpStream::connect_timeout(&SocketAddr::new(ip, port), CONNECT));
+            let [first, second] =
+                loopback.map(|ip| TcpStream::connect_timeout(&SocketAddr::new(ip, port), CONNECT));
             first.or(second)
         };
         let stream = if host {

@@ -265,7 +265,9 @@ fn find<T>(all: &HashMap<String, Arc<T>>, what: &str, id: &str) -> Result<Arc<T>
     let mut starting = all.iter().filter(|(known, _)| !id.is_empty() && known.starts_with(id));
     match (starting.next(), starting.next()) {
         (Some((_, found)), None) => Ok(found.clone()),
-        (Some(_), Some(_)) => Err(Error::invalid(format!("more than one {what} has an id that begins with {id:?}"))),
+        (Some(_), Some(_)) => {
+            Err(Error::invalid(format!("more than one {what} has an id that begins with {id:?}")))
+        }
         (None, _) => Err(Error::not_found(what, id)),
     }
 }

@@ -138,19 +138,15 @@ fn count(cargo: &mut Command, tally: &mut Tally) -> Result<bool> {
     Ok(child.wait().context("wait for cargo test")?.success())
 }
 
-<<<<<<< HEAD
 fn is_ci() -> bool {
     std::env::var_os("COFFERDAM_CI").is_some_and(|value| value == "1")
 }
 
-/// The program in a folder that every user can reach, which the build's need not be: some tests run it as another.
-=======
 /// The programs under test.
 const RUNHCS: &str = "runhcs";
 const CONTAINERD_SHIM: &str = "containerd-shim-runhcs-v1";
 
 /// The programs in a folder that every user can reach, which the build's need not be: some tests run them as another.
->>>>>>> shim
 struct Shared(PathBuf);
 
 impl Shared {

@@ -11,7 +11,8 @@ pub(crate) async fn images(client: &mut Client) -> Result<()> {
     let images = answered(client.images.list_images(request).await, || "list images".to_owned())?.images;
     let mut rows = Vec::new();
     for image in &images {
-        let names: Vec<&String> = if image.repo_tags.is_empty() { &image.repo_digests } else { &image.repo_tags }.iter().collect();
+        let names: Vec<&String> =
+            if image.repo_tags.is_empty() { &image.repo_digests } else { &image.repo_tags }.iter().collect();
         let pinned = if image.pinned { "pinned" } else { "" };
         for name in names {
             rows.push(vec![name.clone(), short(&image.id).to_owned(), bytes(image.size), pinned.to_owned()]);

@@ -41,7 +41,8 @@ pub(crate) fn answered<T>(
     answer: std::result::Result<tonic::Response<T>, tonic::Status>,
     asked: impl FnOnce() -> String,
 ) -> Result<T> {
-    let refused = |status: tonic::Status| Error::new(Kind::Internal, format!("{}: {}", asked(), status.message()));
+    let refused =
+        |status: tonic::Status| Error::new(Kind::Internal, format!("{}: {}", asked(), status.message()));
     answer.map(tonic::Response::into_inner).map_err(refused)
 }
 

@@ -9,8 +9,10 @@ use crate::wire::v1::{ContainerState, ListContainersRequest, ListPodSandboxReque
 /// Prints them.
 pub(crate) async fn pods(client: &mut Client) -> Result<()> {
     let asked = || "list pods".to_owned();
-    let pods = answered(client.runtime.list_pod_sandbox(ListPodSandboxRequest::default()).await, asked)?.items;
-    let containers = answered(client.runtime.list_containers(ListContainersRequest::default()).await, asked)?.containers;
+    let pods =
+        answered(client.runtime.list_pod_sandbox(ListPodSandboxRequest::default()).await, asked)?.items;
+    let containers =
+        answered(client.runtime.list_containers(ListContainersRequest::default()).await, asked)?.containers;
     let now = clock::now();
     let mut rows = Vec::new();
     for pod in &pods {
@@ -27,7 +29,14 @@ pub(crate) async fn pods(client: &mut Client) -> Result<()> {
                 ContainerState::ContainerExited => "exited",
                 ContainerState::ContainerUnknown => "unknown",
             };
-            let row = [&format!("  {}", short(&container.id)), "", &format!("  {name}"), &image, state, &ago(container.created_at, now)];
+            let row = [
+                &format!("  {}", short(&container.id)),
+                "",
+                &format!("  {name}"),
+                &image,
+                state,
+                &ago(container.created_at, now),
+            ];
             rows.push(row.map(str::to_owned).to_vec());
         }
     }

@@ -8,11 +8,11 @@ use super::{Client, answered};
 use crate::clock;
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::wire::v1::{
-    ContainerConfig, ContainerMetadata, ContainerState, ContainerStatusRequest, CreateContainerRequest, ImageSpec,
-    ImageStatusRequest, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-    LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
-    PullImageRequest, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
-    StopPodSandboxRequest,
+    ContainerConfig, ContainerMetadata, ContainerState, ContainerStatusRequest, CreateContainerRequest,
+    ImageSpec, ImageStatusRequest, LinuxContainerConfig, LinuxContainerSecurityContext,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption, PodSandboxConfig,
+    PodSandboxMetadata, PullImageRequest, RemovePodSandboxRequest, RunPodSandboxRequest,
+    StartContainerRequest, StopPodSandboxRequest,
 };
 
 /// How often the container and its log are looked at.
@@ -31,15 +31,19 @@ pub(crate) async fn run(client: &mut Client, state: &Path, wanted: &Wanted) -> R
     pull(client, &wanted.image).await?;
     let logs = Logs::make(state)?;
     let config = pod(&logs.folder, wanted);
-    let request = RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: wanted.handler.clone() };
-    let pod = answered(client.runtime.run_pod_sandbox(request).await, || "start a pod".to_owned())?.pod_sandbox_id;
+    let request =
+        RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: wanted.handler.clone() };
+    let pod =
+        answered(client.runtime.run_pod_sandbox(request).await, || "start a pod".to_owned())?.pod_sandbox_id;
     let code = tokio::select! {
         code = in_pod(client, &pod, config, &logs, wanted) => code,
         _ = tokio::signal::ctrl_c() => Ok(130),
     };
-    let stopped = client.runtime.stop_pod_sandbox(StopPodSandboxRequest { pod_sandbox_id: pod.clone() }).await;
+    let stopped =
+        client.runtime.stop_pod_sandbox(StopPodSandboxRequest { pod_sandbox_id: pod.clone() }).await;
     answered(stopped, || format!("stop pod {pod}"))?;
-    let removed = client.runtime.remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id: pod.clone() }).await;
+    let removed =
+        client.runtime.remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id: pod.clone() }).await;
     answered(removed, || format!("remove pod {pod}"))?;
     code
 }
@@ -108,8 +112,10 @@ async fn in_pod(
     let mut shown = 0;
     loop {
         let request = ContainerStatusRequest { container_id: container_id.clone(), verbose: false };
-        let status = answered(client.runtime.container_status(request).await, || "look at the container".to_owned())?;
-        let status = status.status.ok_or_else(|| Error::new(Kind::Internal, "the container has no status"))?;
+        let status =
+            answered(client.runtime.container_status(request).await, || "look at the container".to_owned())?;
+        let status =
+            status.status.ok_or_else(|| Error::new(Kind::Internal, "the container has no status"))?;
         // Looked at before the log, so that the last lines are not missed.
         let over = status.state() != ContainerState::ContainerRunning;
         logs.show(&mut shown)?;

@@ -5,14 +5,14 @@ use std::path::Path;
 use super::{Client, answered, print};
 use crate::config::Config;
 use crate::error::{Attempt as _, Result};
-use crate::wire::v1::{
-    ListContainersRequest, ListImagesRequest, ListPodSandboxRequest, StatusRequest,
-};
+use crate::wire::v1::{ListContainersRequest, ListImagesRequest, ListPodSandboxRequest, StatusRequest};
 
 /// Writes the archive. What cannot be found out is in it as the reason why.
 pub(crate) async fn support_bundle(config: &Config, file: &Path) -> Result<()> {
     let mut parts = vec![("config.toml", config.to_toml()?)];
-    for path in ["/proc/version", "/proc/self/mountinfo", "/proc/self/cgroup", "/proc/meminfo", "/etc/os-release"] {
+    for path in
+        ["/proc/version", "/proc/self/mountinfo", "/proc/self/cgroup", "/proc/meminfo", "/etc/os-release"]
+    {
         let name = path.trim_start_matches('/');
         parts.push((name, std::fs::read_to_string(path).unwrap_or_else(|error| error.to_string())));
     }
@@ -37,7 +37,10 @@ async fn ask(client: &mut Client) -> Vec<(&'static str, String)> {
     let pods = client.runtime.list_pod_sandbox(ListPodSandboxRequest::default()).await;
     // Annotations and variables may hold what is nobody's business: only what tells one from another is kept.
     let pods = answered(pods, || "list pods".to_owned()).map(|list| {
-        list.items.iter().map(|pod| serde_json::json!({ "id": pod.id, "metadata": pod.metadata, "state": pod.state })).collect()
+        list.items
+            .iter()
+            .map(|pod| serde_json::json!({ "id": pod.id, "metadata": pod.metadata, "state": pod.state }))
+            .collect()
     });
     let containers = client.runtime.list_containers(ListContainersRequest::default()).await;
     let containers = answered(containers, || "list containers".to_owned()).map(|list| {

@@ -21,11 +21,15 @@ pub(crate) async fn checkpoint(daemon: Arc<Daemon>, request: CheckpointContainer
     let folder = container.bundle.join("checkpoint");
     std::fs::create_dir_all(&folder).attempt(|| format!("make {}", folder.display()))?;
     let checkpoint = shim_api::Checkpoint { path: folder.clone(), ..shim_api::Checkpoint::default() };
-    let patience = u64::try_from(request.timeout).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    let patience =
+        u64::try_from(request.timeout).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
     let write = shim.checkpoint(&container.id, &checkpoint);
     let written = match patience {
         Some(patience) => tokio::time::timeout(patience, write).await.map_err(|_| {
-            Error::new(Kind::Deadline, format!("checkpoint container {}: {} s have passed", container.id, patience.as_secs()))
+            Error::new(
+                Kind::Deadline,
+                format!("checkpoint container {}: {} s have passed", container.id, patience.as_secs()),
+            )
         })?,
         None => write.await,
     };
@@ -41,11 +45,7 @@ pub(crate) async fn checkpoint(daemon: Arc<Daemon>, request: CheckpointContainer
 }
 
 /// The kernel state, and what the container was, in one file; whole or not there.
-fn archive(
-    folder: &std::path::Path,
-    record: &crate::record::ContainerRecord,
-    location: &str,
-) -> Result<()> {
+fn archive(folder: &std::path::Path, record: &crate::record::ContainerRecord, location: &str) -> Result<()> {
     let attempted = || format!("write the checkpoint {location}");
     let temporary = format!("{location}.part");
     let file = std::fs::File::create(&temporary).attempt(attempted)?;

@@ -20,8 +20,8 @@ use crate::spec::{
 };
 use crate::state::{Container, Pod};
 use crate::wire::v1::{
-    ContainerConfig, ContainerEventType, CreateContainerRequest, IdMapping, ImageSpec, LinuxContainerSecurityContext,
-    NamespaceMode,
+    ContainerConfig, ContainerEventType, CreateContainerRequest, IdMapping, ImageSpec,
+    LinuxContainerSecurityContext, NamespaceMode,
 };
 
 /// SIGTERM.
@@ -47,7 +47,11 @@ pub(crate) async fn create(daemon: Arc<Daemon>, request: CreateContainerRequest)
         }
         Err(error) => {
             if let Err(left) = super::remove::remove_leftovers(&daemon, &id).await {
-                tracing::warn!(container = id, error = crate::error::chain(&left), "a container that failed left something behind");
+                tracing::warn!(
+                    container = id,
+                    error = crate::error::chain(&left),
+                    "a container that failed left something behind"
+                );
             }
             daemon.registry.release(&id);
             Err(error)
@@ -64,7 +68,10 @@ async fn make(
     let asked = config.image.clone().unwrap_or_default();
     let image = find_image(daemon, &asked)?;
     if let Some(kind) = &image.artifact_type {
-        return Err(Error::invalid(format!("{:?} is an artifact of type {kind:?}, not an image", asked.image)));
+        return Err(Error::invalid(format!(
+            "{:?} is an artifact of type {kind:?}, not an image",
+            asked.image
+        )));
     }
     let target = target(daemon, pod, &config)?;
     let work = (daemon.clone(), pod.clone(), id.to_owned(), image);
@@ -99,7 +106,10 @@ fn target(daemon: &Daemon, pod: &Pod, config: &ContainerConfig) -> Result<Option
         return Err(Error::invalid(format!("target_id {} is a container of another pod", options.target_id)));
     }
     if !target.is_running() {
-        return Err(Error::new(Kind::Precondition, format!("the target container {} does not run", target.id)));
+        return Err(Error::new(
+            Kind::Precondition,
+            format!("the target container {} does not run", target.id),
+        ));
     }
     Ok(Some(target.pid()))
 }
@@ -123,7 +133,10 @@ fn write(
     let rootfs = bundle.join("rootfs");
     std::fs::create_dir_all(&rootfs).attempt(|| format!("make {}", rootfs.display()))?;
     let options = Prepare { id_map: id_maps(pod_mappings(&pod_record.config)?), read_only: false };
-    daemon.snapshots.prepare(id, &image.chain, &options).attempt(|| format!("make the root of container {id}"))?;
+    daemon
+        .snapshots
+        .prepare(id, &image.chain, &options)
+        .attempt(|| format!("make the root of container {id}"))?;
     let user = resolve(&security, image.user(), &accounts(daemon, &image.chain)?)?;
     let image_mounts = image_mounts(daemon, &config)?;
     let volumes = volumes(daemon, id, image, options.id_map.as_ref())?;
@@ -204,7 +217,10 @@ fn log_path(folder: &str, name: &str) -> Result<String> {
 
 /// The image's account files, read from its layers.
 fn accounts(daemon: &Daemon, chain: &ChainId) -> Result<Accounts> {
-    Ok(Accounts { passwd: image_file(daemon, chain, "etc/passwd")?, group: image_file(daemon, chain, "etc/group")? })
+    Ok(Accounts {
+        passwd: image_file(daemon, chain, "etc/passwd")?,
+        group: image_file(daemon, chain, "etc/group")?,
+    })
 }
 
 /// A small file of an image; empty where it has none.
@@ -231,7 +247,8 @@ fn volumes(
     image: &Image,
     maps: Option<&IdMaps>,
 ) -> Result<Vec<(String, PathBuf)>> {
-    let declared = image.config.config().as_ref().and_then(|config| config.volumes().clone()).unwrap_or_default();
+    let declared =
+        image.config.config().as_ref().and_then(|config| config.volumes().clone()).unwrap_or_default();
     let mut volumes = Vec::new();
     for (number, path) in declared.into_iter().enumerate() {
         let attempted = || format!("make the volume {path} of container {id}");
@@ -260,7 +277,8 @@ fn image_mounts(daemon: &Daemon, config: &ContainerConfig) -> Result<Vec<(usize,
     let mut mounts = Vec::new();
     for (index, mount) in config.mounts.iter().enumerate() {
         let Some(asked) = mount.image.as_ref().filter(|image| !image.image.is_empty()) else { continue };
-        let failed = || format!("ImageVolumeMountFailed: mount image {:?} on {}", asked.image, mount.container_path);
+        let failed =
+            || format!("ImageVolumeMountFailed: mount image {:?} on {}", asked.image, mount.container_path);
         let image = find_image(daemon, asked)?;
         let view = daemon.snapshots.view(&image.chain, &mount.image_sub_path).attempt(failed)?;
         mounts.push((index, view));
@@ -271,7 +289,11 @@ fn image_mounts(daemon: &Daemon, config: &ContainerConfig) -> Result<Vec<(usize,
 fn id_maps(mappings: Option<Mappings<'_>>) -> Option<IdMaps> {
     let (uids, gids) = mappings?;
     let maps = |ranges: &[IdMapping]| {
-        let map = |range: &IdMapping| IdMap { container: range.container_id, host: range.host_id, size: range.length };
+        let map = |range: &IdMapping| IdMap {
+            container: range.container_id,
+            host: range.host_id,
+            size: range.length,
+        };
         ranges.iter().map(map).collect()
     };
     Some(IdMaps { uids: maps(uids), gids: maps(gids) })

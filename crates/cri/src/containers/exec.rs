@@ -62,7 +62,11 @@ pub(crate) async fn exec_sync(daemon: Arc<Daemon>, request: ExecSyncRequest) -> 
         return Err(Error::new(Kind::Deadline, format!("{}: {seconds} s have passed", attempted())));
     };
     let exited = exited.attempt(attempted)?;
-    Ok(ExecSyncResponse { stdout: stdout.attempt(attempted)?, stderr: stderr.attempt(attempted)?, exit_code: exited.code })
+    Ok(ExecSyncResponse {
+        stdout: stdout.attempt(attempted)?,
+        stderr: stderr.attempt(attempted)?,
+        exit_code: exited.code,
+    })
 }
 
 /// The shim of a container that runs.
@@ -84,7 +88,12 @@ pub(crate) fn first_process(container: &Container) -> Result<oci_spec::runtime::
 /// Removes a process that has ended.
 pub(crate) async fn forget(shim: &Shim, container: &Container, exec: &str) {
     if let Err(error) = shim.delete(&container.id, Some(exec)).await {
-        tracing::debug!(container = container.id, exec, error = crate::error::chain(&error), "it is gone already");
+        tracing::debug!(
+            container = container.id,
+            exec,
+            error = crate::error::chain(&error),
+            "it is gone already"
+        );
     }
 }
 

@@ -31,7 +31,11 @@ pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Conta
             Ok(_) | Err(shim_api::Error::NoAnswer { .. }) => {}
             Err(error) if error.kind() == shim_api::Kind::NotFound => {}
             Err(error) => {
-                return Err(Error::caused(Kind::Internal, format!("remove container {}", container.id), error));
+                return Err(Error::caused(
+                    Kind::Internal,
+                    format!("remove container {}", container.id),
+                    error,
+                ));
             }
         }
     }

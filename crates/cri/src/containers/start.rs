@@ -28,7 +28,11 @@ pub(crate) async fn start(daemon: Arc<Daemon>, id: String) -> Result<()> {
     if state != ContainerState::ContainerCreated {
         return Err(Error::new(
             Kind::Precondition,
-            format!("container {} is {}, only a created one can be started", container.id, state.as_str_name()),
+            format!(
+                "container {} is {}, only a created one can be started",
+                container.id,
+                state.as_str_name()
+            ),
         ));
     }
     pods::ready(&container.pod)?;
@@ -166,7 +170,11 @@ pub(crate) async fn reap_leftovers(daemon: &Daemon, id: &str) {
 pub(crate) async fn ended(daemon: &Daemon, container: &Container, end: End) {
     let Some(record) = container.end(end) else { return };
     if let Err(error) = daemon.store.put_container(&record).await {
-        tracing::error!(container = container.id, error = chain(&error), "how it ended is known but not on disk");
+        tracing::error!(
+            container = container.id,
+            error = chain(&error),
+            "how it ended is known but not on disk"
+        );
     }
     events::tell(daemon, ContainerEventType::ContainerStoppedEvent, &container.id, &container.pod);
 }

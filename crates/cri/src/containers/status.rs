@@ -43,7 +43,11 @@ pub(crate) fn status(container: &Container) -> ContainerStatus {
 
 /// The name by which a container's image was asked for; what a client put beside it stays.
 pub(super) fn image(asked: ImageSpec) -> ImageSpec {
-    let name = if asked.user_specified_image.is_empty() { asked.image.clone() } else { asked.user_specified_image.clone() };
+    let name = if asked.user_specified_image.is_empty() {
+        asked.image.clone()
+    } else {
+        asked.user_specified_image.clone()
+    };
     ImageSpec { image: name, ..asked }
 }
 

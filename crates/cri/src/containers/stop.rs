@@ -51,7 +51,11 @@ pub(crate) async fn kill(daemon: &Daemon, container: &Container) -> Result<()> {
     if tokio::time::timeout(AFTER_KILL, container.wait()).await.is_err() {
         return Err(Error::new(
             Kind::Deadline,
-            format!("container {} was killed and is still there after {} s", container.id, AFTER_KILL.as_secs()),
+            format!(
+                "container {} was killed and is still there after {} s",
+                container.id,
+                AFTER_KILL.as_secs()
+            ),
         ));
     }
     Ok(())
@@ -73,8 +77,10 @@ async fn send(shim: &Shim, container: &Container, number: i32, all: bool) -> Res
     match shim.kill(&container.id, None, Signal { number, all }).await {
         Ok(()) | Err(shim_api::Error::NoAnswer { .. }) => Ok(()),
         Err(error) if error.kind() == shim_api::Kind::NotFound => Ok(()),
-        Err(error) => {
-            Err(Error::caused(Kind::Internal, format!("send signal {number} to container {}", container.id), error))
-        }
+        Err(error) => Err(Error::caused(
+            Kind::Internal,
+            format!("send signal {number} to container {}", container.id),
+            error,
+        )),
     }
 }

@@ -101,7 +101,8 @@ mod tests {
     #[test]
     fn the_resolver_has_what_the_pod_asks_for() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect();
-        let dns = DnsConfig { servers: words("10.0.0.1 ::1"), searches: words("a b"), options: words("ndots:5") };
+        let dns =
+            DnsConfig { servers: words("10.0.0.1 ::1"), searches: words("a b"), options: words("ndots:5") };
         assert_eq!(resolver(&dns), "search a b\nnameserver 10.0.0.1\nnameserver ::1\noptions ndots:5\n");
     }
 }

@@ -55,7 +55,9 @@ pub(crate) fn status(pod: &Pod) -> PodSandboxStatus {
         state: state.into(),
         created_at: record.created_at,
         network: Some(network(record)),
-        linux: Some(LinuxPodSandboxStatus { namespaces: Some(Namespace { options: Some(namespaces(record)) }) }),
+        linux: Some(LinuxPodSandboxStatus {
+            namespaces: Some(Namespace { options: Some(namespaces(record)) }),
+        }),
         labels: record.config.labels.clone(),
         annotations: record.config.annotations.clone(),
         runtime_handler: record.handler.clone(),

@@ -52,7 +52,11 @@ fn attachment(pod: &Pod) -> Result<Attachment> {
                 searches: dns.searches.clone(),
                 options: dns.options.clone(),
             }),
-            cgroup_path: config.linux.as_ref().map(|linux| linux.cgroup_parent.clone()).filter(|path| !path.is_empty()),
+            cgroup_path: config
+                .linux
+                .as_ref()
+                .map(|linux| linux.cgroup_parent.clone())
+                .filter(|path| !path.is_empty()),
             annotations: config.annotations.clone().into_iter().collect(),
             ..Attachment::default()
         })

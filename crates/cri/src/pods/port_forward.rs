@@ -9,7 +9,8 @@ use crate::wire::v1::PortForwardRequest;
 pub(crate) fn port_forward_url(daemon: &Daemon, request: PortForwardRequest) -> Result<String> {
     let pod = daemon.registry.pod(&request.pod_sandbox_id)?;
     super::ready(&pod)?;
-    let port = |port: &i32| u16::try_from(*port).map_err(|_| Error::invalid(format!("port {port} is no port")));
+    let port =
+        |port: &i32| u16::try_from(*port).map_err(|_| Error::invalid(format!("port {port} is no port")));
     let ports = request.port.iter().map(port).collect::<Result<_>>()?;
     let asked = streaming::PortForwardRequest { pod: pod.id.clone(), ports };
     let promised = daemon.streaming()?.port_forward(asked);

@@ -36,7 +36,11 @@ pub(crate) async fn run(daemon: Arc<Daemon>, request: RunPodSandboxRequest) -> R
         Ok(()) => Ok(id),
         Err(error) => {
             if let Err(left) = super::remove::undo(&daemon, &pod).await {
-                tracing::warn!(pod = id, error = crate::error::chain(&left), "a pod that failed left something behind");
+                tracing::warn!(
+                    pod = id,
+                    error = crate::error::chain(&left),
+                    "a pod that failed left something behind"
+                );
             }
             daemon.registry.remove_pod(&id);
             Err(error)
@@ -67,7 +71,8 @@ async fn make(daemon: &Arc<Daemon>, pod: &Arc<Pod>) -> Result<()> {
         }
     } else {
         // Plugins need tens of milliseconds; the shim starts meanwhile. Whichever fails, the other comes to its end.
-        let (shim, attached) = tokio::join!(start_shim(daemon, pod, namespaces), network::attach(daemon, pod));
+        let (shim, attached) =
+            tokio::join!(start_shim(daemon, pod, namespaces), network::attach(daemon, pod));
         attached?;
         shim?;
     }
@@ -91,7 +96,8 @@ async fn prepare(daemon: &Arc<Daemon>, pod: &Arc<Pod>, namespaces: Namespaces) -
         let netns = pod.pins().net();
         let own_netns = !namespaces.host_network() && !namespaces.user;
         if own_netns {
-            ::network::netns::create(&netns).attempt(|| format!("make the network namespace of pod {}", pod.id))?;
+            ::network::netns::create(&netns)
+                .attempt(|| format!("make the network namespace of pod {}", pod.id))?;
         }
         let handler = daemon.handler(&record.handler)?;
         let spec = pod_spec(&PodRequest {

@@ -129,7 +129,8 @@ fn each(names: &[String]) -> impl Iterator<Item = &str> {
 
 fn capability(name: &str) -> Result<Capability> {
     let upper = name.to_ascii_uppercase();
-    Capability::from_str(upper.strip_prefix("CAP_").unwrap_or(&upper)).map_err(|_| Error::invalid(format!("{name:?} is no capability")))
+    Capability::from_str(upper.strip_prefix("CAP_").unwrap_or(&upper))
+        .map_err(|_| Error::invalid(format!("{name:?} is no capability")))
 }
 
 #[cfg(test)]

@@ -80,7 +80,8 @@ pub(crate) fn container_spec(request: &ContainerRequest<'_>) -> Result<Spec> {
     };
     let (mut mounts, propagation) = mounts(&request.config.mounts, request.image_mounts, &around)?;
     mounts.extend(volumes(&mounts, request.volumes)?);
-    let root = RootBuilder::default().path("rootfs").readonly(security.readonly_rootfs).build().attempt(wrong)?;
+    let root =
+        RootBuilder::default().path("rootfs").readonly(security.readonly_rootfs).build().attempt(wrong)?;
     let mut spec = SpecBuilder::default()
         .version("1.3.0")
         .root(root)
@@ -181,7 +182,9 @@ fn container_namespaces(
         NamespaceMode::Container => add(LinuxNamespaceType::Pid, None)?,
         NamespaceMode::Pod => {
             if pod.pid != NamespaceMode::Pod {
-                return Err(Error::invalid("namespace_options.pid is POD, which the pod's own configuration is not"));
+                return Err(Error::invalid(
+                    "namespace_options.pid is POD, which the pod's own configuration is not",
+                ));
             }
             add(LinuxNamespaceType::Pid, Some(pins.pid()))?;
         }
@@ -254,7 +257,12 @@ fn process(request: &ContainerRequest<'_>, security: &v1::LinuxContainerSecurity
 
 /// What is run: the request's words take the place of the image's, and a command without arguments drops those of the
 /// image too.
-fn command(command: &[String], args: &[String], entrypoint: &[String], cmd: &[String]) -> Result<Vec<String>> {
+fn command(
+    command: &[String],
+    args: &[String],
+    entrypoint: &[String],
+    cmd: &[String],
+) -> Result<Vec<String>> {
     let (first, rest) = match (command, args) {
         ([], []) => (entrypoint, cmd),
         ([], args) => (entrypoint, args),
@@ -284,8 +292,9 @@ fn environment(request: &ContainerRequest<'_>, image: &[String]) -> Result<Vec<S
         set(name, value);
     }
     for variable in &request.config.envs {
-        let value = std::str::from_utf8(&variable.value)
-            .map_err(|_| Error::invalid(format!("the value of the variable {} is not UTF-8", variable.key)))?;
+        let value = std::str::from_utf8(&variable.value).map_err(|_| {
+            Error::invalid(format!("the value of the variable {} is not UTF-8", variable.key))
+        })?;
         set(&variable.key, value);
     }
     if let Some(home) = &request.user.home

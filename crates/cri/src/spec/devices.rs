@@ -30,9 +30,10 @@ pub(super) fn asked(devices: &[v1::Device]) -> Result<Devices> {
             )));
         }
         // A link such as /dev/disk/by-id/… leads to the device.
-        let source = fs::canonicalize(&device.host_path)
-            .attempt(|| format!("use the device {}", device.host_path))?;
-        let target = if device.container_path.is_empty() { &device.host_path } else { &device.container_path };
+        let source =
+            fs::canonicalize(&device.host_path).attempt(|| format!("use the device {}", device.host_path))?;
+        let target =
+            if device.container_path.is_empty() { &device.host_path } else { &device.container_path };
         let mut pairs = Vec::new();
         if source.is_dir() {
             walk(&source, &source, Path::new(target), &mut pairs)?;
@@ -40,9 +41,8 @@ pub(super) fn asked(devices: &[v1::Device]) -> Result<Devices> {
             pairs.push((source, PathBuf::from(target)));
         }
         for (from, to) in pairs {
-            let node = node(&from, to)?.ok_or_else(|| {
-                Error::invalid(format!("{} is no device", from.display()))
-            })?;
+            let node =
+                node(&from, to)?.ok_or_else(|| Error::invalid(format!("{} is no device", from.display())))?;
             found.rules.push(rule(true, Some(node.typ()), Some(node.major()), Some(node.minor()), access)?);
             found.nodes.push(node);
         }

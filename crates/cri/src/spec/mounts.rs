@@ -65,7 +65,8 @@ pub(super) fn mounts(
 pub(super) fn volumes(others: &[Mount], volumes: &[(String, PathBuf)]) -> Result<Vec<Mount>> {
     let taken = |path: &str| others.iter().any(|mount| mount.destination() == &clean(path));
     let free = volumes.iter().filter(|(path, _)| !taken(path));
-    free.map(|(path, folder)| mount(path, "bind", &folder.to_string_lossy(), &["rbind", "rprivate", "rw"])).collect()
+    free.map(|(path, folder)| mount(path, "bind", &folder.to_string_lossy(), &["rbind", "rprivate", "rw"]))
+        .collect()
 }
 
 /// What every container has.
@@ -105,7 +106,10 @@ fn shared(path: &str, source: &Path, around: &Surroundings<'_>) -> Result<Mount>
 /// A folder of an image, which the runtime mounts where only this container sees it.
 fn of_image(asked: &v1::Mount, image: &[SnapshotMount]) -> Result<Mount> {
     let [only] = image else {
-        return Err(Error::invalid(format!("the image for {} takes more than one mount", asked.container_path)));
+        return Err(Error::invalid(format!(
+            "the image for {} takes more than one mount",
+            asked.container_path
+        )));
     };
     let mut options: Vec<&str> = only.options.iter().map(String::as_str).collect();
     for option in ["ro", "nosuid", "nodev"] {
@@ -172,7 +176,8 @@ fn bound(asked: &v1::Mount, host: &Host) -> Result<(Mount, Option<Propagation>)>
         .source(source)
         .options(options.into_iter().map(str::to_owned).collect::<Vec<_>>());
     if !asked.uid_mappings.is_empty() || !asked.gid_mappings.is_empty() {
-        mount = mount.uid_mappings(mappings(&asked.uid_mappings)?).gid_mappings(mappings(&asked.gid_mappings)?);
+        mount =
+            mount.uid_mappings(mappings(&asked.uid_mappings)?).gid_mappings(mappings(&asked.gid_mappings)?);
     }
     Ok((mount.build().attempt(wrong)?, wants))
 }
@@ -183,7 +188,9 @@ fn check_recursive_read_only(asked: &v1::Mount, host: &Host) -> Result<()> {
         return Err(Error::invalid(format!("recursive_read_only of the mount on {at} needs readonly")));
     }
     if asked.propagation() != MountPropagation::PropagationPrivate {
-        return Err(Error::invalid(format!("recursive_read_only of the mount on {at} needs private propagation")));
+        return Err(Error::invalid(format!(
+            "recursive_read_only of the mount on {at} needs private propagation"
+        )));
     }
     if !host.recursive_read_only {
         return Err(Error::invalid(format!("RROUnsupported: the mount on {at} needs Linux 5.12")));
@@ -261,7 +268,8 @@ mod tests {
         let host = Host::look();
         let hosts = [("/etc/hosts", PathBuf::from("/pod/hosts"))];
         let around = Surroundings { shared: &hosts, ..around(&host) };
-        let asked = [asked(folder.path(), "/a/b/c"), asked(folder.path(), "/a"), asked(folder.path(), "/etc/hosts/")];
+        let asked =
+            [asked(folder.path(), "/a/b/c"), asked(folder.path(), "/a"), asked(folder.path(), "/etc/hosts/")];
         let (mounts, _) = mounts(&asked, &[], &around).unwrap();
         let at: Vec<&str> = mounts.iter().filter_map(|mount| mount.destination().to_str()).collect();
         assert_eq!(at.iter().filter(|path| path.starts_with("/etc/hosts")).count(), 1);

@@ -27,7 +27,8 @@ impl Namespaces {
     /// What a pod's configuration says, refused where it makes no sense.
     pub(crate) fn of(config: &v1::PodSandboxConfig) -> Result<Self> {
         let default = v1::NamespaceOption::default();
-        let options = security(config).and_then(|context| context.namespace_options.as_ref()).unwrap_or(&default);
+        let options =
+            security(config).and_then(|context| context.namespace_options.as_ref()).unwrap_or(&default);
         for (name, mode) in [("network", options.network()), ("ipc", options.ipc())] {
             if !matches!(mode, NamespaceMode::Pod | NamespaceMode::Node) {
                 return Err(Error::invalid(format!("namespace_options.{name} of a pod is POD or NODE")));
@@ -176,7 +177,9 @@ fn sysctls(request: &PodRequest<'_>, namespaces: Namespaces) -> Result<HashMap<S
             || name == "kernel.sem"
             || name.starts_with("fs.mqueue.");
         if (of_network && namespaces.host_network()) || (of_ipc && namespaces.ipc == NamespaceMode::Node) {
-            return Err(Error::invalid(format!("sysctl {name} would be set on the host: the pod uses its namespace")));
+            return Err(Error::invalid(format!(
+                "sysctl {name} would be set on the host: the pod uses its namespace"
+            )));
         }
         if !of_network && !of_ipc {
             return Err(Error::invalid(format!("sysctl {name} belongs to no namespace of a pod")));
@@ -204,7 +207,8 @@ mod tests {
     use super::*;
 
     fn config(options: v1::NamespaceOption) -> v1::PodSandboxConfig {
-        let context = v1::LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() };
+        let context =
+            v1::LinuxSandboxSecurityContext { namespace_options: Some(options), ..Default::default() };
         let linux = v1::LinuxPodSandboxConfig { security_context: Some(context), ..Default::default() };
         v1::PodSandboxConfig { linux: Some(linux), ..Default::default() }
     }

@@ -124,7 +124,11 @@ impl Cgroups<'_> {
     /// A container's, as the OCI spec has it.
     pub(crate) fn of_container(&self, id: &str) -> String {
         let pod = self.of_pod();
-        if self.systemd { format!("{pod}:cofferdam:{id}") } else { format!("{}/{id}", pod.trim_end_matches('/')) }
+        if self.systemd {
+            format!("{pod}:cofferdam:{id}")
+        } else {
+            format!("{}/{id}", pod.trim_end_matches('/'))
+        }
     }
 }
 
@@ -146,8 +150,10 @@ mod tests {
     #[test]
     fn of_huge_pages_only_the_sizes_of_this_host_are_limited() {
         let page = |size: &str| v1::HugepageLimit { page_size: size.to_owned(), limit: 0 };
-        let asked =
-            v1::LinuxContainerResources { hugepage_limits: vec![page("2MB"), page("1GB")], ..Default::default() };
+        let asked = v1::LinuxContainerResources {
+            hugepage_limits: vec![page("2MB"), page("1GB")],
+            ..Default::default()
+        };
         let limits = limits(&asked, &host()).unwrap();
         assert_eq!(limits.hugepage_limits().as_ref().unwrap().len(), 1);
     }

@@ -208,7 +208,9 @@ mod tests {
             .filter(|rule| rule.action() == LinuxSeccompAction::ScmpActAllow && rule.args().is_none())
             .flat_map(|rule| rule.names().iter().map(String::as_str))
             .collect();
-        for forbidden in ["mount", "unshare", "setns", "clone3", "clone", "bpf", "keyctl", "io_uring_setup", "socket"] {
+        for forbidden in
+            ["mount", "unshare", "setns", "clone3", "clone", "bpf", "keyctl", "io_uring_setup", "socket"]
+        {
             assert!(!allowed.contains(&forbidden), "{forbidden}");
         }
         assert!(allowed.contains(&"openat"));

@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn names_and_numbers() {
-        let numbers = ["TERM", "sigkill", "3", "SIGRTMIN+3", "RTMAX-1", "SIGSYS"].map(|name| of_name(name).unwrap());
+        let numbers =
+            ["TERM", "sigkill", "3", "SIGRTMIN+3", "RTMAX-1", "SIGSYS"].map(|name| of_name(name).unwrap());
         assert_eq!(numbers, [15, 9, 3, 37, 63, 31]);
         for wrong in ["", "SIGNOPE", "0", "65", "SIGRTMIN+40"] {
             assert!(of_name(wrong).is_err(), "{wrong}");

@@ -284,7 +284,8 @@ fn pressure(file: &Path) -> Option<Pressure> {
     let text = fs::read_to_string(file).ok()?;
     let line = |name: &str| {
         let fields = text.lines().find_map(|line| line.strip_prefix(name))?;
-        let value = |key: &str| fields.split(' ').find_map(|field| field.strip_prefix(key)?.strip_prefix('='));
+        let value =
+            |key: &str| fields.split(' ').find_map(|field| field.strip_prefix(key)?.strip_prefix('='));
         let average = |key| value(key).and_then(|value| value.parse().ok()).unwrap_or(0.0);
         Some(PressureLine {
             averages: ["avg10", "avg60", "avg300"].map(average),
@@ -334,7 +335,10 @@ mod tests {
             ("memory.stat", "anon 1024\nfile 2048\ninactive_file 512\npgfault 7\n"),
             ("memory.swap.max", "100\n"),
             ("io.stat", "8:0 rbytes=1 wbytes=2 rios=3 wios=4\n8:16 rbytes=10 wbytes=20 rios=30 wios=40\n"),
-            ("cpu.pressure", "some avg10=1.50 avg60=0.00 avg300=0.00 total=42\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1\n"),
+            (
+                "cpu.pressure",
+                "some avg10=1.50 avg60=0.00 avg300=0.00 total=42\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=1\n",
+            ),
         ] {
             fs::write(folder.path().join(name), text).unwrap();
         }

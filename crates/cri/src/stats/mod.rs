@@ -14,9 +14,9 @@ use crate::error::{Error, Kind, Result, chain};
 use crate::pods::matches_labels;
 use crate::state::{Container, Pod, Sample, lock};
 use crate::wire::v1::{
-    ContainerAttributes, ContainerStats, ContainerStatsFilter, CpuUsage, FilesystemIdentifier, FilesystemUsage,
-    IoUsage, LinuxPodSandboxStats, MemoryUsage, PodSandboxAttributes, PodSandboxStats, PodSandboxStatsFilter,
-    ProcessUsage, PsiData, PsiStats, SwapUsage, UInt64Value,
+    ContainerAttributes, ContainerStats, ContainerStatsFilter, CpuUsage, FilesystemIdentifier,
+    FilesystemUsage, IoUsage, LinuxPodSandboxStats, MemoryUsage, PodSandboxAttributes, PodSandboxStats,
+    PodSandboxStatsFilter, ProcessUsage, PsiData, PsiStats, SwapUsage, UInt64Value,
 };
 
 /// Two looks that are closer together than this, in nanoseconds, tell nothing about a rate.
@@ -42,7 +42,8 @@ pub(crate) async fn of_containers(
     let mut containers = daemon.registry.containers();
     containers.retain(|container| container.is_running() && passes(container));
     let daemon = daemon.clone();
-    blocking(move || Ok(containers.iter().map(|container| container_stats(&daemon, container)).collect())).await
+    blocking(move || Ok(containers.iter().map(|container| container_stats(&daemon, container)).collect()))
+        .await
 }
 
 /// Of one pod.
@@ -99,7 +100,9 @@ fn writable_layer(daemon: &Daemon, container: &Container) -> Option<FilesystemUs
     match daemon.snapshots.usage(&container.id) {
         Ok(usage) => Some(FilesystemUsage {
             timestamp: clock::now(),
-            fs_id: Some(FilesystemIdentifier { mountpoint: daemon.snapshots.root().to_string_lossy().into_owned() }),
+            fs_id: Some(FilesystemIdentifier {
+                mountpoint: daemon.snapshots.root().to_string_lossy().into_owned(),
+            }),
             used_bytes: value(usage.bytes),
             inodes_used: value(usage.inodes),
         }),
@@ -130,7 +133,8 @@ fn per_second(used: u64, passed: i64) -> u64 {
 
 fn pod_stats(daemon: &Daemon, pod: &Pod) -> PodSandboxStats {
     let containers = daemon.registry.containers_of(&pod.id);
-    let running: Vec<&Arc<Container>> = containers.iter().filter(|container| container.is_running()).collect();
+    let running: Vec<&Arc<Container>> =
+        containers.iter().filter(|container| container.is_running()).collect();
     let now = clock::now();
     let stats: Vec<ContainerStats> =
         running.iter().map(|container| container_stats(daemon, container)).collect();
@@ -140,7 +144,8 @@ fn pod_stats(daemon: &Daemon, pod: &Pod) -> PodSandboxStats {
         .or_else(|| cgroup::at(&pod_cgroup(daemon, pod)))
         .unwrap_or_default();
     // The pod's own rate is what its containers use; between containers nothing runs.
-    let rate = stats.iter().filter_map(|stats| stats.cpu.as_ref()?.usage_nano_cores).map(|rate| rate.value).sum();
+    let rate =
+        stats.iter().filter_map(|stats| stats.cpu.as_ref()?.usage_nano_cores).map(|rate| rate.value).sum();
     PodSandboxStats {
         attributes: Some(pod.with(|record| PodSandboxAttributes {
             id: record.id.clone(),
@@ -163,7 +168,8 @@ fn pod_stats(daemon: &Daemon, pod: &Pod) -> PodSandboxStats {
 /// The pod's own cgroup, where it has no container to look at.
 pub(crate) fn pod_cgroup(daemon: &Daemon, pod: &Pod) -> String {
     pod.with(|record| {
-        let parent = record.config.linux.as_ref().map(|linux| linux.cgroup_parent.as_str()).unwrap_or_default();
+        let parent =
+            record.config.linux.as_ref().map(|linux| linux.cgroup_parent.as_str()).unwrap_or_default();
         let cgroups = crate::spec::Cgroups { parent, pod: &record.id, systemd: daemon.systemd };
         // Of a slice, systemd names the folders above it itself; with a parent, the kubelet has.
         if daemon.systemd && !parent.is_empty() { parent.to_owned() } else { cgroups.of_pod() }

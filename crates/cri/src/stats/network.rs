@@ -44,7 +44,9 @@ pub(super) fn usage(pod: &Pod, pid: Option<i32>) -> Option<NetworkUsage> {
 pub(crate) fn traffic(pod: &Pod, pid: Option<i32>) -> Vec<Traffic> {
     let text = match pid {
         Some(pid) if pid > 0 => fs::read_to_string(format!("/proc/{pid}/net/dev")).ok(),
-        _ => netns::within(&pod.pins().net(), || fs::read_to_string("/proc/thread-self/net/dev").ok()).ok().flatten(),
+        _ => netns::within(&pod.pins().net(), || fs::read_to_string("/proc/thread-self/net/dev").ok())
+            .ok()
+            .flatten(),
     };
     parse(&text.unwrap_or_default())
 }
