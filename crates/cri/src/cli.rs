@@ -145,7 +145,7 @@ async fn ask(config: &Config, command: Command) -> Result<i32> {
     match command {
         Command::Images { what: None } => commands::images::images(client).await?,
         Command::Images { what: Some(ImagesCommand::Pull { image }) } => {
-            commands::images::pull(client, &image).await?
+            commands::images::pull(client, &image).await?;
         }
         Command::Images { what: Some(ImagesCommand::Remove { image }) } => {
             commands::images::remove(client, &image).await?;

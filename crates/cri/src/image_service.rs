@@ -12,6 +12,7 @@ use crate::clock;
 use crate::daemon::{Daemon, blocking, to_the_end};
 use crate::error::{Attempt as _, Error, Kind, Result, chain};
 use crate::wire::v1::image_service_server::ImageService;
+#[allow(clippy::wildcard_imports, reason = "nearly every message of the interface")]
 use crate::wire::v1::*;
 
 /// Serves the images' calls.

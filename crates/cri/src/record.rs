@@ -105,19 +105,68 @@ mod tests {
     const POD: &str = include_str!("../tests/fixtures/pod-1.json");
     const CONTAINER: &str = include_str!("../tests/fixtures/container-1.json");
 
+    fn json(text: &str) -> serde_json::Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn pod() -> PodRecord {
+        let metadata = v1::PodSandboxMetadata { name: "web".to_owned(), ..Default::default() };
+        PodRecord {
+            version: VERSION,
+            id: "0123".to_owned(),
+            config: v1::PodSandboxConfig { metadata: Some(metadata), ..Default::default() },
+            handler: "runhcs".to_owned(),
+            created_at: 1,
+            ips: vec!["10.0.0.1".to_owned()],
+            shim: "unix:///s".to_owned(),
+            stopped: true,
+            ready: true,
+        }
+    }
+
+    fn container() -> ContainerRecord {
+        ContainerRecord {
+            version: VERSION,
+            id: "4567".to_owned(),
+            pod: "0123".to_owned(),
+            config: v1::ContainerConfig { command: vec!["true".to_owned()], ..Default::default() },
+            image_id: "sha256:1".to_owned(),
+            image_ref: "a@sha256:2".to_owned(),
+            log_path: "/log".to_owned(),
+            stop_signal: 15,
+            created_at: 2,
+            started_at: 3,
+            end: Some(End {
+                at: 4,
+                code: 137,
+                oom_killed: true,
+                message: String::new(),
+                reason: String::new(),
+            }),
+            resources: Some(v1::LinuxContainerResources { cpu_shares: 2, ..Default::default() }),
+            user: v1::LinuxContainerUser { uid: 5, gid: 6, supplemental_groups: vec![7] },
+        }
+    }
+
     #[test]
     fn a_pod_of_version_1_is_read_and_written_as_it_was() {
-        let pod: PodRecord = serde_json::from_str(POD).unwrap();
-        assert_eq!(pod.config.metadata.as_ref().unwrap().name, "web");
-        let back: serde_json::Value = serde_json::to_value(&pod).unwrap();
-        assert_eq!(back, serde_json::from_str::<serde_json::Value>(POD).unwrap());
+        assert_eq!(serde_json::to_value(pod()).unwrap(), json(POD));
+        assert_eq!(serde_json::from_str::<PodRecord>(POD).unwrap(), pod());
     }
 
     #[test]
     fn a_container_of_version_1_is_read_and_written_as_it_was() {
-        let container: ContainerRecord = serde_json::from_str(CONTAINER).unwrap();
-        assert_eq!(container.end.as_ref().unwrap().reason(), "OOMKilled");
-        let back: serde_json::Value = serde_json::to_value(&container).unwrap();
-        assert_eq!(back, serde_json::from_str::<serde_json::Value>(CONTAINER).unwrap());
+        assert_eq!(serde_json::to_value(container()).unwrap(), json(CONTAINER));
+        assert_eq!(serde_json::from_str::<ContainerRecord>(CONTAINER).unwrap(), container());
+    }
+
+    #[test]
+    fn the_kubelet_reads_why_a_container_ended() {
+        let mut end = container().end.unwrap();
+        assert_eq!(end.reason(), "OOMKilled");
+        (end.oom_killed, end.code) = (false, 0);
+        assert_eq!(end.reason(), "Completed");
+        end.code = 1;
+        assert_eq!(end.reason(), "Error");
     }
 }

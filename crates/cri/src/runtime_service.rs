@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 use crate::daemon::{Daemon, to_the_end};
 use crate::error::{Error, Kind};
 use crate::wire::v1::runtime_service_server::RuntimeService;
+#[allow(clippy::wildcard_imports, reason = "nearly every message of the interface")]
 use crate::wire::v1::*;
 use crate::{containers, metrics, node, pods, stats};
 
