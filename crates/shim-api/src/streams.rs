@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// How long a line of a log is before it is cut, unless the string says otherwise.
 pub const CRI_LINE_LIMIT: usize = 16 << 10;
 
-/// The streams of a process. With a terminal, standard error is empty.
+/// The streams of a process. With a terminal, nothing comes from standard error.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Streams {
     /// Standard input.

@@ -39,18 +39,13 @@ pub(super) enum Sink {
 /// Understands the strings; opens nothing.
 pub(super) fn plan(streams: &Streams) -> Result<Plan, Refusal> {
     let invalid = |text: String| Refusal::new(Kind::InvalidArgument, text);
-    if streams.terminal && !streams.stderr.is_empty() {
-        return Err(Refusal::new(
-            Kind::FailedPrecondition,
-            "if using terminal, stderr must be empty: a terminal has one output",
-        ));
-    }
     let parse =
         |name: &str, text: &str| Target::parse(text).map_err(|error| invalid(format!("{name}: {error}")));
     let plan = Plan {
         stdin: parse("stdin", &streams.stdin)?,
         stdout: parse("stdout", &streams.stdout)?,
-        stderr: parse("stderr", &streams.stderr)?,
+        // A terminal has one output. containerd names a fifo for errors all the same.
+        stderr: if streams.terminal { Target::Null } else { parse("stderr", &streams.stderr)? },
     };
     match &plan.stdin {
         Target::Null | Target::Fifo(_) | Target::CriStdin(_) => {}
