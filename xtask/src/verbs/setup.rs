@@ -20,7 +20,7 @@ struct Package {
     why: &'static str,
 }
 
-const PACKAGES: [Package; 15] = [
+const PACKAGES: [Package; 19] = [
     Package { name: "gcc", why: "links Rust programs" },
     Package { name: "libc6-dev", why: "the C library, linked statically into the product" },
     Package { name: "libseccomp-dev", why: "compiles seccomp profiles, linked statically into the product" },
@@ -38,6 +38,10 @@ const PACKAGES: [Package; 15] = [
     Package { name: "iproute2", why: "network namespaces and devices in tests" },
     Package { name: "procps", why: "`runhcs ps` prints what ps(1) says" },
     Package { name: "util-linux", why: "unshare and nsenter, which tests and benchmarks start in" },
+    Package { name: "containernetworking-plugins", why: "pod networks in tests" },
+    Package { name: "iptables", why: "ports of the host that lead into pods" },
+    Package { name: "docker-registry", why: "the registry that images are pulled from in tests" },
+    Package { name: "openssl", why: "certificates for that registry and for streams" },
     Package { name: "xz-utils", why: "compresses the package that `cargo xtask dist` makes" },
 ];
 

@@ -39,7 +39,7 @@ fn build() -> Option<PathBuf> {
             None
         }
         Err(error) => {
-            println!("skipped: go: {error}");
+            println!("skipped: the Go client cannot be built: {error}");
             None
         }
     }
