@@ -28,8 +28,6 @@ pub struct Config {
     pub network: Network,
     /// The server of exec, attach and port-forward.
     pub streaming: Streaming,
-    /// Figures for Prometheus.
-    pub metrics: Metrics,
     /// What is logged.
     pub log: Log,
 }
@@ -44,7 +42,6 @@ impl Default for Config {
             images: Images::default(),
             network: Network::default(),
             streaming: Streaming::default(),
-            metrics: Metrics::default(),
             log: Log::default(),
         }
     }
@@ -103,10 +100,6 @@ pub struct Runtime {
     pub seccomp_unset: String,
     /// The AppArmor profile that stands for "runtime default". The host must have loaded it.
     pub apparmor_default: String,
-    /// Folders with CDI specifications.
-    pub cdi_folders: Vec<PathBuf>,
-    /// How long a call to a shim may take, in seconds, where the request names no time of its own.
-    pub shim_timeout_secs: u64,
 }
 
 impl Default for Runtime {
@@ -121,8 +114,6 @@ impl Default for Runtime {
             seccomp_profiles: "/var/lib/kubelet/seccomp".into(),
             seccomp_unset: "default".to_owned(),
             apparmor_default: "cofferdam-default".to_owned(),
-            cdi_folders: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
-            shim_timeout_secs: 120,
         }
     }
 }
@@ -233,14 +224,6 @@ impl Default for Streaming {
             idle_timeout_secs: 4 * 3600,
         }
     }
-}
-
-/// Figures for Prometheus.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Metrics {
-    /// Where they are served; empty for nowhere.
-    pub address: String,
 }
 
 /// The form of a line.

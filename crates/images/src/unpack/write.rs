@@ -1,7 +1,7 @@
 //! The entries of an archive become files in the layer's folder.
 //!
 //! A name that is there already is replaced, as every program that unpacks layers does: later entries win. Only a folder
-//! on a folder stays, with the attributes of the later. What is not followed, and how, is in [`cursor`](super::cursor).
+//! on a folder stays, with the attributes of the later. What is not followed, and how, is in `cursor`.
 
 use super::Options;
 use super::archive::{Archive, Entry, Kind};
