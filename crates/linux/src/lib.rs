@@ -21,6 +21,7 @@ mod child;
 mod create;
 mod delete;
 mod exec;
+pub mod features;
 mod hook_state;
 mod idmap;
 pub mod init;

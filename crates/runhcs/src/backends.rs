@@ -7,9 +7,8 @@ use compute::record::Store;
 use linux::{Config, Linux, Rootless};
 
 pub(crate) use linux::checkpoint::{CgroupMode, Checkpoint, Image, Restore};
-pub(crate) use linux::process::features as known;
+pub(crate) use linux::features;
 pub(crate) use linux::process::terminal::{raw_output, receive_descriptor};
-pub(crate) use linux::rootfs::known_options as known_mount_options;
 pub(crate) use linux::{NOTIFY_DIR, Options, signals};
 
 /// How containers are isolated.

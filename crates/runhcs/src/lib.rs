@@ -14,7 +14,6 @@ mod backends;
 mod cli;
 mod context;
 mod dispatch;
-mod features;
 mod foreground;
 mod json;
 mod logging;

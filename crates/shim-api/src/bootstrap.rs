@@ -116,9 +116,10 @@ pub fn deleted(exited: Exited) -> Vec<u8> {
     wire::encoded(&wire::delete_response(exited))
 }
 
-/// What a shim prints for `-info`: who it is. It takes no options that could be told of.
-pub fn runtime_info(name: &str, version: &str) -> Vec<u8> {
-    wire::encoded(&wire::runtime_info(name, version))
+/// What a shim prints for `-info`: who it is, and what it can do as JSON of the OCI runtime specification. It takes no
+/// options that could be told of.
+pub fn runtime_info(name: &str, version: &str, features: Vec<u8>) -> Vec<u8> {
+    wire::encoded(&wire::runtime_info(name, version, features))
 }
 
 #[cfg(test)]

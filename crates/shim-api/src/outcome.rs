@@ -86,6 +86,17 @@ impl Outcome {
             .map_err(|cause| OutcomeError::Io { attempted: "write", path, cause })
     }
 
+    /// Forgets an earlier one: a container is about to be made in the bundle.
+    pub fn forget(bundle: &Path) -> Result<(), OutcomeError> {
+        let path = bundle.join(FILE);
+        match std::fs::remove_file(&path) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+                Err(OutcomeError::Io { attempted: "remove", path, cause })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What a bundle holds; `None` while the container has not ended.
     pub fn read(bundle: &Path) -> Result<Option<Self>, OutcomeError> {
         #[derive(Deserialize)]
@@ -130,6 +141,9 @@ mod tests {
         let fixture = include_str!("../tests/data/exit-v1.json");
         assert_eq!(std::fs::read_to_string(bundle.path().join(FILE)).unwrap(), fixture.trim_end());
         assert_eq!(Outcome::read(bundle.path()).unwrap(), Some(outcome()));
+        Outcome::forget(bundle.path()).unwrap();
+        Outcome::forget(bundle.path()).unwrap();
+        assert_eq!(Outcome::read(bundle.path()).unwrap(), None);
     }
 
     #[test]

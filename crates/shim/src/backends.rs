@@ -12,6 +12,7 @@ pub(crate) use linux::Options as ProcessOptions;
 pub(crate) use linux::cgroup::stats::{BlkioEntry, Hugetlb, MemoryEntry, Stats};
 pub(crate) use linux::cgroup::{OomEvent, OomEvents};
 pub(crate) use linux::checkpoint::{CgroupMode, Checkpoint, Image, Restore};
+pub(crate) use linux::features;
 pub(crate) use linux::pod;
 pub(crate) use linux::process::terminal::receive_descriptor;
 pub(crate) use linux::rootfs::{mount_layers, unmount_layers};

@@ -90,7 +90,7 @@ fn report_after(
 }
 
 /// An error with its causes, for the log.
-fn describe(error: &dyn std::error::Error) -> String {
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

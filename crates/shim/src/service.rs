@@ -48,8 +48,8 @@ impl Requests {
             for id in tasks.ids() {
                 let task = tasks.get_mut(&id)?;
                 if task.first.exited().is_none() && task.first.pid() != 0 {
+                    task::kill(task)?;
                     ends.push(task.first.watch());
-                    backends::kill_leftovers(&task.engine, &task.id)?;
                 }
             }
         }

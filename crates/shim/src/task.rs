@@ -6,14 +6,17 @@ use crate::io::{Io, Owner, Ready};
 use crate::oom::Watch;
 use crate::process::{self, Process, State};
 use crate::serve::{Shim, Tasks};
-use crate::{lend, oom};
-use compute::backend::Exit;
+use crate::{exits, lend, oom};
+use compute::backend::{Exit, Scope};
 use compute::{ContainerId, bundle};
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use shim_api::outcome::Outcome;
 use shim_api::{Event, Exited, Kind, NewProcess, NewTask, Options, Refusal, Streams};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A container.
 pub(crate) struct Task {
@@ -67,6 +70,8 @@ pub(crate) fn create(shim: &Arc<Shim>, tasks: &mut Tasks, new: NewTask) -> Resul
         return Err(Refusal::new(Kind::AlreadyExists, format!("container {id} exists already")));
     }
     let spec = bundle::load(&new.bundle).map_err(compute::Error::from)?;
+    // How another one ended that had this bundle before.
+    Outcome::forget(&new.bundle).map_err(|error| Refusal::new(Kind::Internal, exits::describe(&error)))?;
     let rootfs = new.bundle.join("rootfs");
     let has_rootfs = !new.rootfs.is_empty();
     if has_rootfs {
@@ -242,6 +247,13 @@ fn start_exec(shim: &Arc<Shim>, task: &mut Task, exec: &str) -> Result<i32, Refu
     Ok(pid)
 }
 
+/// `SIGKILL`
+const KILL: i32 = 9;
+/// How long what was killed may take to be gone.
+const END: Duration = Duration::from_secs(10);
+/// How long is waited for the first process before others are looked after.
+const SHORT: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+
 /// The exit code of a process that could not be started, as containerd's shim has it.
 const NOT_STARTED: i32 = 255;
 
@@ -296,11 +308,9 @@ pub(crate) fn delete(
 
 /// Removes a container, whatever its state.
 pub(crate) fn remove(shim: &Arc<Shim>, tasks: &mut Tasks, id: &str) -> Result<Exited, Refusal> {
+    end(shim, tasks, id)?;
     let task = tasks.get_mut(id)?;
-    // Also ends what never was started. Its exit is known when it is waited for.
     task.engine.delete(&task.id, true)?;
-    crate::children::reap(shim, tasks);
-    let task = tasks.get_mut(id)?;
     if task.has_rootfs {
         backends::unmount_layers(&task.bundle.join("rootfs")).map_err(compute::Error::from)?;
     }
@@ -308,4 +318,37 @@ pub(crate) fn remove(shim: &Arc<Shim>, tasks: &mut Tasks, id: &str) -> Result<Ex
     tasks.remove(id);
     shim.events.send(Event::Deleted { id: id.to_owned(), pid: exited.pid, code: exited.code, at: exited.at });
     Ok(exited)
+}
+
+/// Ends a container and waits for that. Its first process is not gone before all others of its PID namespace are waited
+/// for, and those that were added are children of ours: nobody else can do it.
+fn end(shim: &Arc<Shim>, tasks: &mut Tasks, id: &str) -> Result<(), Refusal> {
+    let deadline = Instant::now() + END;
+    kill(tasks.get_mut(id)?)?;
+    while let Ok(child) = tasks.get_mut(id)?.first.child() {
+        if Instant::now() >= deadline {
+            let text = format!("container {id} did not end after it was killed");
+            return Err(Refusal::new(Kind::DeadlineExceeded, text));
+        }
+        let end = PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN);
+        // Interrupted or not: what counts is who can be waited for.
+        let _ = poll(&mut [end], Some(&SHORT));
+        crate::children::reap(shim, tasks);
+    }
+    Ok(())
+}
+
+/// Kills everything in a container that is not over.
+pub(crate) fn kill(task: &Task) -> Result<(), Refusal> {
+    if task.first.child().is_err() {
+        return Ok(());
+    }
+    if task.paused {
+        task.engine.resume(&task.id)?;
+    }
+    match task.engine.kill(&task.id, KILL, Scope::All) {
+        // It ended in between.
+        Err(error) if error.kind() == compute::Kind::WrongState => Ok(()),
+        other => Ok(other?),
+    }
 }

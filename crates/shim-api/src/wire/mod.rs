@@ -31,6 +31,8 @@ use protobuf::{Message, MessageField};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ttrpc::Code;
 
+const FEATURES: &str = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
+
 /// What a message has that our words do not.
 pub(crate) type Parsed<T> = Result<T, String>;
 
@@ -143,9 +145,14 @@ pub(crate) fn encoded(message: &impl Message) -> Vec<u8> {
 }
 
 /// Who a shim is.
-pub(crate) fn runtime_info(name: &str, version: &str) -> RuntimeInfo {
+pub(crate) fn runtime_info(name: &str, version: &str, features: Vec<u8>) -> RuntimeInfo {
     let version = RuntimeVersion { version: version.to_owned(), ..RuntimeVersion::default() };
-    RuntimeInfo { name: name.to_owned(), version: MessageField::some(version), ..RuntimeInfo::default() }
+    RuntimeInfo {
+        name: name.to_owned(),
+        version: MessageField::some(version),
+        features: any(FEATURES, features),
+        ..RuntimeInfo::default()
+    }
 }
 
 /// Paths are UTF-8 on the wire.

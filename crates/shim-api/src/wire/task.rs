@@ -9,14 +9,14 @@ use crate::streams::Streams;
 use crate::task::{
     Checkpoint, Connected, Exited, NewProcess, NewTask, Options, ProcessEntry, Signal, TaskState,
 };
-use compute::Status;
+use compute::{Status, bundle};
 use containerd_shim_protos::api::{
     CheckpointTaskRequest, ConnectResponse, CreateTaskRequest, DeleteResponse, ExecProcessRequest,
     KillRequest, PidsResponse, ProcessInfo, StateResponse, Status as WireStatus, UpdateTaskRequest,
     WaitResponse,
 };
 use containerd_shim_protos::shim::oci;
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxResources, Process};
 use protobuf::well_known_types::any::Any;
 use protobuf::{EnumOrUnknown, Message, MessageField};
 
@@ -134,9 +134,15 @@ pub(crate) fn new_process(request: ExecProcessRequest) -> Parsed<NewProcess> {
     Ok(NewProcess {
         id: request.id,
         exec_id: request.exec_id,
-        process: parse_json("process", request.spec.as_ref())?,
+        process: process(request.spec.as_ref())?,
         streams: streams(request.stdin, request.stdout, request.stderr, request.terminal),
     })
+}
+
+/// By the rules for bundles: what other programs leave out has their zero value.
+fn process(spec: Option<&Any>) -> Parsed<Process> {
+    let spec = spec.ok_or("the process is missing")?;
+    bundle::parse_process("process", &spec.value).map_err(|error| error.to_string())
 }
 
 pub(crate) fn signal(request: &KillRequest) -> Parsed<Signal> {

@@ -135,3 +135,36 @@ fn what_a_pod_cannot_be_is_refused_and_leaves_nothing() {
         shim.shutdown_sandbox(&id).await.unwrap();
     });
 }
+
+/// Everything that runs is ended, also what is frozen, and what was added to a container that was never started.
+#[test]
+fn a_pod_is_stopped_whatever_its_containers_are_at() {
+    world::test("stop", async |mut world: World| {
+        let (shim, pins) = world.pod(|_| {}).await;
+        for name in ["run", "frozen", "made"] {
+            let config = world.config_in(name, "sleep 1000", &pins);
+            shim.create(&world.new_task(name, &config, world.logged(name))).await.unwrap();
+            if name != "made" {
+                shim.start_task(&world.id(name)).await.unwrap();
+            }
+            world.exec(&shim, name, "x", "sleep 1000", shim_api::Streams::default()).await;
+        }
+        shim.pause(&world.id("frozen")).await.unwrap();
+        // This one is removed by itself.
+        shim.delete(&world.id("made"), None).await.unwrap();
+        let waiting = shim.clone();
+        let pod = world.id("pod");
+        let waiter = tokio::spawn(async move { waiting.wait_sandbox(&pod).await });
+        let begun = std::time::Instant::now();
+        shim.stop_sandbox(&world.id("pod"), Duration::ZERO).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(waiter.await.unwrap().unwrap().0, 0);
+        for name in ["run", "frozen"] {
+            assert_eq!(shim.wait(&world.id(name), None).await.unwrap().code, 137);
+        }
+        shim.stop_sandbox(&world.id("pod"), Duration::ZERO).await.unwrap();
+        shim.shutdown_sandbox(&world.id("pod")).await.unwrap();
+        assert_eq!(world.mounts(), Vec::<String>::new());
+        assert_eq!(world.cgroups(), Vec::<std::path::PathBuf>::new());
+    });
+}

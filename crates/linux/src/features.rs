@@ -1,14 +1,15 @@
-//! What this runtime can do, in the form of the OCI runtime specification (features.md).
+//! What this engine can do, in the form of the OCI runtime specification (features.md). The same for the command line
+//! and for the shim, whatever the host.
 
-use crate::backends::{known, known_mount_options};
-use crate::version;
+use crate::process::features as known;
+use crate::rootfs::known_options;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// The document.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Features {
+pub struct Features {
     oci_version_min: &'static str,
     oci_version_max: &'static str,
     hooks: Vec<&'static str>,
@@ -77,21 +78,20 @@ struct MountExtensions {
     idmap: Enabled,
 }
 
-/// What the program of this name can do.
-pub(crate) fn of(program: &str) -> Features {
-    let mut annotations = BTreeMap::from([
-        ("org.opencontainers.runc.checkpoint.enabled", "true".to_owned()),
-        ("org.opencontainers.runc.commit", version::commit().to_owned()),
-        ("org.opencontainers.runc.version", version::of(program)),
-    ]);
+/// The document of a program that reads bundles up to this version of the specification, and has this to say of itself.
+pub fn of(
+    oci_version_max: &'static str,
+    about: impl IntoIterator<Item = (&'static str, String)>,
+) -> Features {
+    let mut annotations: BTreeMap<&'static str, String> = about.into_iter().collect();
     if let Some(version) = known::libseccomp_version() {
         annotations.insert("io.github.seccomp.libseccomp.version", version);
     }
     Features {
         oci_version_min: "1.0.0",
-        oci_version_max: version::SPEC,
+        oci_version_max,
         hooks: known::hooks(),
-        mount_options: known_mount_options(),
+        mount_options: known_options(),
         linux: linux(),
         annotations,
         potentially_unsafe_config_annotations: &["bundle", "org.systemd.property.", "org.criu.config"],
@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn the_specifications_own_type_reads_it() {
-        let text = crate::json::indented(&of("runc"), "    ").unwrap();
-        assert!(text.starts_with("{\n    \"ociVersionMin\": \"1.0.0\",\n    \"ociVersionMax\": \"1.3.0\","));
+        let text = serde_json::to_string(&of("1.3.0", [("a", "b".to_owned())])).unwrap();
+        assert!(text.starts_with(r#"{"ociVersionMin":"1.0.0","ociVersionMax":"1.3.0","#), "{text}");
         let features: oci_spec::runtime::Features = serde_json::from_str(&text).unwrap();
         assert_eq!(features.hooks().as_ref().unwrap().len(), 6);
         assert!(features.mount_options().as_ref().unwrap().contains(&"rbind".to_owned()));
