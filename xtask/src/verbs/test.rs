@@ -32,7 +32,10 @@ const ALLOWED: [(&str, &str); 15] = [
     ("the kernel has no NAT", "the kernel is the host's"),
     ("user namespaces are not to be had", "the kernel is the host's"),
     ("criu, and a kernel", "the test machine has both"),
-    ("Go client", "client-go speaks to the streaming server where there is Go; our own client does everywhere"),
+    (
+        "Go client",
+        "client-go speaks to the streaming server where there is Go; our own client does everywhere",
+    ),
     ("podman has no engine", "every podman command is its own"),
     ("ctr has no --init", "Docker and podman have it"),
     ("told of containerd only", "the others start no shim of their own accord"),
