@@ -134,20 +134,26 @@ impl Machine {
             console: &self.folder.path().join("console.log"),
             code: &self.folder.path().join("code"),
         };
-        qemu::boot(&files, stdio, timeout).map_err(|error| {
-            let console = fs::read(files.console).unwrap_or_default();
-            let console = String::from_utf8_lossy(&console);
-            let last: Vec<&str> = console.lines().rev().take(30).collect();
-            let last: Vec<&str> = last.into_iter().rev().collect();
-            error.context(format!("the machine's console ended with:\n{}\n", last.join("\n")))
+        let booted = qemu::boot(&files, stdio, timeout);
+        booted.map_err(|error| {
+            error.context(format!("the machine's console ended with:\n{}\n", self.end_of_console()))
         })
+    }
+
+    fn end_of_console(&self) -> String {
+        let console = fs::read(self.folder.path().join("console.log")).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        let last: Vec<&str> = console.lines().rev().take(30).collect();
+        let last: Vec<&str> = last.into_iter().rev().collect();
+        last.join("\n")
     }
 
     fn code(&self) -> Result<i32> {
         let code = fs::read_to_string(self.folder.path().join("code")).context("read the exit code")?;
-        code.trim()
-            .parse()
-            .with_context(|| format!("the machine went down before the script's end ({code:?})"))
+        code.trim().parse().with_context(|| {
+            let console = self.end_of_console();
+            format!("the machine went down before the script's end ({code:?}); its console ended with:\n{console}\n")
+        })
     }
 }
 

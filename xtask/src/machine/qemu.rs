@@ -1,6 +1,7 @@
 //! One QEMU process: the flags, and its life.
 
 use std::io::{Read, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::mpsc;
@@ -62,10 +63,13 @@ pub(super) fn boot(files: &Files<'_>, stdio: Stdio, timeout: Duration) -> Result
 
 fn finish(mut child: Child) -> Result<()> {
     let status = child.wait()?;
-    // Killed is what happens to one that took too long; the caller has more to say.
-    ensure!(status.code().is_none_or(|code| code == 0), "qemu: {status}");
+    // Killed is what happens to one that took too long; the caller has more to say. Any other signal is its own end.
+    ensure!(status.success() || status.signal() == Some(SIGKILL), "qemu: {status}");
     Ok(())
 }
+
+/// What ends a machine that took too long.
+const SIGKILL: i32 = 9;
 
 /// Copies what the machine says to stdout as it comes.
 fn copy(mut from: impl Read) -> Result<String> {
