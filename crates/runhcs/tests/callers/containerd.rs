@@ -136,6 +136,8 @@ impl Containerd {
 fn ctr(directory: &Path) -> Command {
     let mut command = Command::new("ctr");
     command.arg("--address").arg(directory.join("sock"));
+    // Cgroups are named by namespace and container: two daemons at once must not share them.
+    command.env("CONTAINERD_NAMESPACE", directory.file_name().unwrap_or_default());
     command
 }
 
