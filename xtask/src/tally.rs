@@ -81,6 +81,11 @@ impl Tally {
         self.failures.len()
     }
 
+    /// Whether every program that said how many tests it would run has also said how they ended.
+    pub(crate) fn is_between_programs(&self) -> bool {
+        self.announced.is_none()
+    }
+
     /// The names of the tests that failed.
     pub(crate) fn failed_tests(&self) -> Vec<String> {
         self.failures.keys().cloned().collect()
@@ -248,6 +253,16 @@ test result: FAILED. 2 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; 
         assert_eq!(tally.failed_tests(), ["d"]);
         read(&mut tally, "== again\nrunning 1 test\ntest d ... ok\n\ntest result: ok. 1 passed; 0 failed");
         assert_eq!((tally.failed(), tally.unsteady().collect::<Vec<_>>()), (0, vec!["d"]));
+    }
+
+    #[test]
+    fn a_program_that_dies_leaves_its_tests_open() {
+        let mut tally = Tally::default();
+        read(&mut tally, "running 1 test\ntest c ... ok\n\ntest result: ok. 1 passed; 0 failed");
+        assert!(tally.is_between_programs());
+        read(&mut tally, "running 9 tests\ntest a ... FAILED\n");
+        read(&mut tally, "running 1 test\ntest b ... ok\n\ntest result: ok. 1 passed; 0 failed");
+        assert!(!tally.is_between_programs());
     }
 
     #[test]

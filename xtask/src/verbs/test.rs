@@ -115,21 +115,20 @@ fn here(arguments: &Arguments, tally: &mut Tally) -> Result<bool> {
     if passed || !is_ci() {
         return Ok(passed);
     }
+    // A program that died in the middle has no names for what it did not run, and no second try.
+    let mut mended = tally.is_between_programs() && tally.failed() > 0;
     tally.again();
-    let failed = tally.failed_tests();
-    for test in &failed {
+    for test in &tally.failed_tests() {
         eprintln!("again: {test}");
         let mut again = cargo_test(arguments);
         for (name, value) in cargo.get_envs().filter_map(|(name, value)| Some((name, value?))) {
             again.env(name, value);
         }
-        count(
-            again.args(["--no-fail-fast", test, "--", "--exact", "--color", "never", "--show-output"]),
-            tally,
-        )?;
+        again.args(["--no-fail-fast", test, "--", "--exact", "--color", "never", "--show-output"]);
+        // Several programs may have a test of that name.
+        mended &= count(&mut again, tally)?;
     }
-    // A failure without a test's name, such as a program that died, has no second try.
-    Ok(!failed.is_empty() && tally.failed() == 0)
+    Ok(mended && tally.failed() == 0)
 }
 
 /// Runs `cargo test` and counts what its programs say; whether all passed.
@@ -246,7 +245,7 @@ fn play(again: bool) -> String {
     if again {
         play += &format!(
             " tests=$(sed -n 's/^test \\([^ ]*\\) *[.]* FAILED$/\\1/p' /tmp/played)\n \
-             [ \"$tests\" ] || failed=1\n echo; echo '{AGAIN}'\n \
+             [ \"$tests\" ] && grep -q '^test result: ' /tmp/played || failed=1\n echo; echo '{AGAIN}'\n \
              for test in $tests; do $2 --exact \"$test\" || failed=1; done\n"
         );
     } else {
@@ -330,23 +329,25 @@ mod tests {
     fn a_program_whose_failing_test_passes_by_itself_passes() {
         let folder = tempfile::tempdir().unwrap();
         let tests = folder.path().join("tests");
-        // Fails among others, and passes by itself; `never` always fails.
+        // Fails among others, and passes by itself; with -d it dies on the way.
         let program = "#!/bin/sh\ncase \"$*\" in\n *--exact\\ late) echo 'test late ... ok';;\n \
-             *) echo 'test late     ... FAILED'; echo 'test fine ... ok'; exit 1;;\nesac\n";
+             *) echo 'test late     ... FAILED'; [ $1 = -d ] || echo 'test result: FAILED.'; exit 1;;\nesac\n";
         std::fs::write(&tests, program).unwrap();
         std::fs::set_permissions(&tests, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let run = |again| {
+        let run = |again, how| {
             let script =
-                format!("failed=0\n{}play tests '{} -q'\nexit $failed", play(again), tests.display());
+                format!("failed=0\n{}play tests '{} {how}'\nexit $failed", play(again), tests.display());
             Command::new("sh").args(["-c", &script]).output().unwrap()
         };
-        let output = run(true);
+        let output = run(true, "-q");
         assert!(output.status.success(), "{output:?}");
         assert!(
             String::from_utf8_lossy(&output.stdout).contains("\n== again\ntest late ... ok\n"),
             "{output:?}"
         );
-        assert_eq!(run(false).status.code(), Some(1));
+        assert_eq!(run(false, "-q").status.code(), Some(1));
+        // It died before its end: what it did not run has not passed.
+        assert_eq!(run(true, "-d").status.code(), Some(1));
     }
 
     #[test]
