@@ -28,6 +28,8 @@ pub struct Config {
     pub network: Network,
     /// The server of exec, attach and port-forward.
     pub streaming: Streaming,
+    /// Plugins of the Node Resource Interface.
+    pub nri: Nri,
     /// What is logged.
     pub log: Log,
 }
@@ -42,6 +44,7 @@ impl Default for Config {
             images: Images::default(),
             network: Network::default(),
             streaming: Streaming::default(),
+            nri: Nri::default(),
             log: Log::default(),
         }
     }
@@ -222,6 +225,46 @@ impl Default for Streaming {
             tls_certificate: None,
             tls_key: None,
             idle_timeout_secs: 4 * 3600,
+        }
+    }
+}
+
+/// Plugins of the Node Resource Interface, which see all pods and may adjust containers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Nri {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Whether plugins may connect to the socket; without, there are only those that are installed.
+    pub connections: bool,
+    /// Where they connect. A socket that another runtime serves is left alone.
+    pub socket: PathBuf,
+    /// Plugins that are started with the daemon, in files named `INDEX-NAME`.
+    pub plugin_folder: PathBuf,
+    /// Their configuration, in files named `INDEX-NAME.conf` or `NAME.conf`.
+    pub config_folder: PathBuf,
+    /// How long a plugin may take to register, in milliseconds.
+    pub registration_timeout_ms: u64,
+    /// How long a plugin may take to look at what there is when it comes, in milliseconds. Verbs wait for it.
+    pub synchronization_timeout_ms: u64,
+    /// How long a plugin may take for any other answer, in milliseconds. One that takes longer is disconnected.
+    pub request_timeout_ms: u64,
+    /// Plugins, by name, without which no container is made.
+    pub required_plugins: Vec<String>,
+}
+
+impl Default for Nri {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            connections: true,
+            socket: "/var/run/nri/nri.sock".into(),
+            plugin_folder: "/opt/nri/plugins".into(),
+            config_folder: "/etc/nri/conf.d".into(),
+            registration_timeout_ms: 5_000,
+            synchronization_timeout_ms: 5_000,
+            request_timeout_ms: 2_000,
+            required_plugins: Vec::new(),
         }
     }
 }

@@ -32,6 +32,7 @@ pub(crate) struct Daemon {
     pub(crate) snapshots: Arc<dyn Snapshotter>,
     pub(crate) cni: Cni,
     pub(crate) events: Events,
+    pub(crate) plugins: Arc<::nri::Plugins>,
     streaming: OnceLock<Server>,
     /// The shim's program, found.
     shim: PathBuf,
@@ -58,6 +59,7 @@ impl Daemon {
             snapshots,
             cni,
             events: Events::default(),
+            plugins: Arc::new(::nri::Plugins::new(&crate::plugins::config(&config.nri))),
             streaming: OnceLock::new(),
             shim,
             config,

@@ -21,6 +21,7 @@ mod id;
 mod image_service;
 mod metrics;
 mod node;
+mod plugins;
 mod pods;
 mod record;
 mod recovery;

@@ -15,6 +15,7 @@ use crate::config::{Config, Streaming};
 use crate::daemon::Daemon;
 use crate::error::{Attempt as _, Error, Kind, Result, chain};
 use crate::image_service::Images;
+use crate::plugins;
 use crate::recovery;
 use crate::runtime_service::Runtime;
 use crate::sessions::Sessions;
@@ -34,14 +35,16 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     tokio::spawn(drain(events));
     recovery::recover(&daemon, contents).await?;
     start_streaming(&daemon).await?;
+    plugins::start(&daemon).await;
     tracing::info!(socket = %socket.display(), "serving");
     let runtime = RuntimeServiceServer::new(Runtime(daemon.clone()));
-    let images = ImageServiceServer::new(Images(daemon));
+    let images = ImageServiceServer::new(Images(daemon.clone()));
     let served = Server::builder()
         .add_service(runtime.max_decoding_message_size(limit).max_encoding_message_size(limit))
         .add_service(images.max_decoding_message_size(limit).max_encoding_message_size(limit))
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), asked_to_end())
         .await;
+    daemon.plugins.shut_down().await;
     if let Err(error) = std::fs::remove_file(&socket) {
         tracing::warn!(socket = %socket.display(), error = chain(&error), "remove the socket");
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shim_api::{Pins, Shim};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use crate::error::{Error, Kind, Result};
 use crate::record::{ContainerRecord, End, PodRecord};
@@ -22,6 +22,10 @@ pub(crate) struct Pod {
     record: Mutex<PodRecord>,
     shim: Mutex<Option<Shim>>,
     ready: AtomicBool,
+    /// Plugins have been told that it has stopped; under the turn.
+    pub(crate) told_stop: AtomicBool,
+    /// Plugins have been told that it goes; under the turn.
+    pub(crate) told_removal: AtomicBool,
 }
 
 impl Pod {
@@ -30,6 +34,8 @@ impl Pod {
             id: record.id.clone(),
             bundle,
             turn: tokio::sync::Mutex::new(()),
+            told_stop: AtomicBool::new(record.stopped),
+            told_removal: AtomicBool::new(false),
             record: Mutex::new(record),
             shim: Mutex::new(None),
             ready: AtomicBool::new(false),
@@ -91,6 +97,10 @@ pub(crate) struct Container {
     pid: AtomicI32,
     /// Whether it has ended.
     ended: watch::Sender<bool>,
+    /// Plugins have been told that it has ended.
+    pub(crate) told_end: OnceCell<()>,
+    /// Plugins have been told that it goes; under the turn.
+    pub(crate) told_removal: AtomicBool,
     /// Its last processor time, to tell how much it uses now.
     pub(crate) usage: Mutex<Option<Sample>>,
 }
@@ -107,6 +117,7 @@ pub(crate) struct Sample {
 impl Container {
     pub(crate) fn new(record: ContainerRecord, pod: Arc<Pod>, bundle: PathBuf) -> Self {
         let ended = watch::Sender::new(record.end.is_some());
+        let told_end = OnceCell::new_with(record.end.is_some().then_some(()));
         Self {
             id: record.id.clone(),
             pod,
@@ -115,6 +126,8 @@ impl Container {
             record: Mutex::new(record),
             pid: AtomicI32::new(0),
             ended,
+            told_end,
+            told_removal: AtomicBool::new(false),
             usage: Mutex::new(None),
         }
     }

@@ -6,7 +6,7 @@ use super::{Finding, Project};
 const RULE: &str = "directions";
 
 /// Each crate and the crates of this workspace that its product code may depend on.
-const MAY: [(&str, &[&str]); 18] = [
+const MAY: [(&str, &[&str]); 19] = [
     ("compute", &[]),
     // It stands alone, on Windows and on Linux.
     ("hcs", &[]),
@@ -21,10 +21,11 @@ const MAY: [(&str, &[&str]); 18] = [
     ("snapshots", &["compute"]),
     ("images", &["compute", "snapshots"]),
     ("network", &[]),
+    ("nri", &[]),
     ("shim-api", &["compute"]),
     ("shim", &["compute", "linux", "shim-api"]),
     // It cannot name a backend.
-    ("cri", &["compute", "images", "snapshots", "network", "shim-api"]),
+    ("cri", &["compute", "images", "snapshots", "network", "nri", "shim-api"]),
     // It prints the command line's manual, so it has to know the command line; nothing knows it.
     ("manual", &["runhcs"]),
     ("xtask", &[]),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use compute::Mount;
 use images::Image;
+use oci_spec::runtime::Spec;
 use snapshots::{ChainId, IdMap, IdMaps, Prepare};
 
 use crate::clock;
@@ -12,6 +13,7 @@ use crate::daemon::{Daemon, blocking};
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::events;
 use crate::id;
+use crate::plugins::{self, ContainerEvent};
 use crate::pods;
 use crate::record::{ContainerRecord, VERSION};
 use crate::spec::{
@@ -38,11 +40,15 @@ pub(crate) async fn create(daemon: Arc<Daemon>, request: CreateContainerRequest)
     }
     let name = format!("container {}_{} of pod {}", metadata.name, metadata.attempt, pod.id);
     let id = id::new()?;
+    plugins::check_required(&daemon)?;
+    let _block = daemon.plugins.verb().await;
+    pods::ready(&pod)?;
     daemon.registry.reserve(&name, &id)?;
     match make(&daemon, &pod, &id, config).await {
         Ok(container) => {
-            daemon.registry.add_container(container.clone());
             events::tell(&daemon, ContainerEventType::ContainerCreatedEvent, &id, &pod);
+            let told = plugins::tell_container(&daemon, ContainerEvent::PostCreate, &container).await;
+            plugins::note("a container has been made", &id, told);
             Ok(id)
         }
         Err(error) => {
@@ -53,7 +59,7 @@ pub(crate) async fn create(daemon: Arc<Daemon>, request: CreateContainerRequest)
                     "a container that failed left something behind"
                 );
             }
-            daemon.registry.release(&id);
+            daemon.registry.remove_container(&id);
             Err(error)
         }
     }
@@ -75,14 +81,33 @@ async fn make(
     }
     let target = target(daemon, pod, &config)?;
     let work = (daemon.clone(), pod.clone(), id.to_owned(), image);
-    let record = blocking(move || {
+    let (record, spec) = blocking(move || {
         let (daemon, pod, id, image) = work;
         write(&daemon, &pod, &id, &image, config, target)
     })
     .await?;
-    daemon.store.put_container(&record).await?;
-    let bundle = daemon.container_bundle(id);
-    Ok(Arc::new(Container::new(record, pod.clone(), bundle)))
+    let container = Arc::new(Container::new(record, pod.clone(), daemon.container_bundle(id)));
+    match announce(daemon, &container, spec).await {
+        Ok(()) => Ok(container),
+        Err(error) => {
+            plugins::undo_container(daemon, &container).await;
+            Err(error)
+        }
+    }
+}
+
+/// Plugins may change or refuse it; what they have agreed to goes to disk, and is there for everybody.
+async fn announce(daemon: &Arc<Daemon>, container: &Arc<Container>, spec: Spec) -> Result<()> {
+    plugins::create(daemon, container, spec).await?;
+    daemon.store.put_container(&container.record()).await?;
+    daemon.registry.add_container(container.clone());
+    // Whoever stops the pod from here on sees the container; of whoever did before, this tells.
+    if let Err(error) = pods::ready(&container.pod) {
+        daemon.registry.remove_container(&container.id);
+        daemon.store.remove_container(&container.id).await?;
+        return Err(error);
+    }
+    Ok(())
 }
 
 /// The image that a container or a mount names.
@@ -118,7 +143,7 @@ fn security(config: &ContainerConfig) -> LinuxContainerSecurityContext {
     config.linux.as_ref().and_then(|linux| linux.security_context.clone()).unwrap_or_default()
 }
 
-/// Makes the root and writes the bundle; the record that describes them.
+/// Makes the root and writes the bundle; the record that describes them, and the configuration.
 fn write(
     daemon: &Daemon,
     pod: &Pod,
@@ -126,7 +151,7 @@ fn write(
     image: &Image,
     config: ContainerConfig,
     target_pid: Option<i32>,
-) -> Result<ContainerRecord> {
+) -> Result<(ContainerRecord, Spec)> {
     let pod_record = pod.record();
     let security = security(&config);
     let bundle = daemon.container_bundle(id);
@@ -164,7 +189,7 @@ fn write(
     let text = serde_json::to_vec(&spec).attempt(|| format!("write {}", file.display()))?;
     std::fs::write(&file, text).attempt(|| format!("write {}", file.display()))?;
     let resources = config.linux.as_ref().and_then(|linux| linux.resources.clone());
-    Ok(ContainerRecord {
+    let record = ContainerRecord {
         version: VERSION,
         id: id.to_owned(),
         pod: pod.id.clone(),
@@ -178,7 +203,8 @@ fn write(
         end: None,
         resources,
         user: user.reported(),
-    })
+    };
+    Ok((record, spec))
 }
 
 /// The request's signal, the image's, or the usual one.

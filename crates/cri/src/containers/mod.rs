@@ -27,5 +27,5 @@ pub(crate) use remove::{remove, remove_container, remove_leftovers};
 pub(crate) use start::{ended, read_outcome, reap, reap_leftovers, start, watch};
 pub(crate) use status::{status, status_response};
 pub(crate) use stop::{kill, stop};
-pub(crate) use update::update_resources;
+pub(crate) use update::{set_limits, update_resources};
 pub(crate) use urls::{attach_url, exec_url};

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustix::mount::UnmountFlags;
 use snapshots::Snapshotter;
@@ -10,6 +11,7 @@ use snapshots::Snapshotter;
 use crate::daemon::{Daemon, blocking};
 use crate::error::{Attempt as _, Error, Kind, Result, chain};
 use crate::events;
+use crate::plugins::{self, ContainerEvent};
 use crate::state::Container;
 use crate::wire::v1::ContainerEventType;
 
@@ -17,14 +19,24 @@ use crate::wire::v1::ContainerEventType;
 pub(crate) async fn remove(daemon: Arc<Daemon>, id: String) -> Result<()> {
     match daemon.registry.container(&id) {
         Err(error) if error.kind() == Kind::NotFound => Ok(()),
-        container => remove_container(&daemon, &container?).await,
+        container => {
+            let container = container?;
+            let _block = daemon.plugins.verb().await;
+            remove_container(&daemon, &container).await
+        }
     }
 }
 
-/// The same for a container that was found.
+/// The same for a container that was found, by a verb that keeps plugins from being synchronised.
 pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Container>) -> Result<()> {
     let _turn = container.turn.lock().await;
     super::stop::kill(daemon, container).await?;
+    // It may have ended by itself a moment ago, or have never run.
+    plugins::ended(daemon, container).await;
+    if !container.told_removal.swap(true, Ordering::AcqRel) {
+        let told = plugins::tell_container(daemon, ContainerEvent::Remove, container).await;
+        plugins::note("a container goes", &container.id, told);
+    }
     if let Ok(shim) = container.pod.shim() {
         match shim.delete(&container.id, None).await {
             // Its daemon may have died between this and the next step, or the shim has.

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::daemon::Daemon;
 use crate::error::{Attempt as _, Error, Kind, Result, chain};
 use crate::events;
+use crate::plugins::{self, ContainerEvent};
 use crate::pods;
 use crate::record::{ContainerRecord, End};
 use crate::state::{Container, UNKNOWN};
@@ -23,6 +24,7 @@ const NOBODY_KNOWS: i32 = 255;
 /// Runs a created container's program; returns when it has been executed.
 pub(crate) async fn start(daemon: Arc<Daemon>, id: String) -> Result<()> {
     let container = daemon.registry.container(&id)?;
+    let _block = daemon.plugins.verb().await;
     let _turn = container.turn.lock().await;
     let state = container.state();
     if state != ContainerState::ContainerCreated {
@@ -42,6 +44,9 @@ pub(crate) async fn start(daemon: Arc<Daemon>, id: String) -> Result<()> {
             container.set_pid(pid);
             let record = container.change(|record| record.started_at = clock::now());
             daemon.store.put_container(&record).await?;
+            // Before anybody notices that it may have ended already.
+            let told = plugins::tell_container(&daemon, ContainerEvent::PostStart, &container).await;
+            plugins::note("a container has been started", &container.id, told);
             tokio::spawn(watch(daemon.clone(), container.clone(), shim));
             events::tell(&daemon, ContainerEventType::ContainerStartedEvent, &container.id, &container.pod);
             Ok(())
@@ -54,6 +59,7 @@ pub(crate) async fn start(daemon: Arc<Daemon>, id: String) -> Result<()> {
 }
 
 async fn run(daemon: &Daemon, container: &Container, shim: &Shim) -> Result<i32> {
+    plugins::tell_container(daemon, ContainerEvent::Start, container).await?;
     let mounts = daemon
         .snapshots
         .mounts(&container.id)
@@ -87,7 +93,7 @@ fn streams(record: &ContainerRecord, limit: usize) -> Streams {
 }
 
 /// Removes what there is of a container that could not be started, and notes why.
-async fn never_ran(daemon: &Daemon, container: &Container, shim: &Shim, error: &Error) {
+async fn never_ran(daemon: &Arc<Daemon>, container: &Container, shim: &Shim, error: &Error) {
     if let Err(left) = shim.delete(&container.id, None).await {
         tracing::debug!(container = container.id, error = chain(&left), "nothing to remove in the shim");
     }
@@ -167,7 +173,7 @@ pub(crate) async fn reap_leftovers(daemon: &Daemon, id: &str) {
 }
 
 /// Notes how a container ended, once, and tells.
-pub(crate) async fn ended(daemon: &Daemon, container: &Container, end: End) {
+pub(crate) async fn ended(daemon: &Arc<Daemon>, container: &Container, end: End) {
     let Some(record) = container.end(end) else { return };
     if let Err(error) = daemon.store.put_container(&record).await {
         tracing::error!(
@@ -177,4 +183,5 @@ pub(crate) async fn ended(daemon: &Daemon, container: &Container, end: End) {
         );
     }
     events::tell(daemon, ContainerEventType::ContainerStoppedEvent, &container.id, &container.pod);
+    plugins::ended(daemon, container).await;
 }

@@ -7,6 +7,7 @@ use shim_api::{Shim, Signal};
 
 use crate::daemon::Daemon;
 use crate::error::{Error, Kind, Result};
+use crate::plugins;
 use crate::record::End;
 use crate::state::Container;
 
@@ -21,6 +22,15 @@ pub(crate) async fn stop(daemon: Arc<Daemon>, id: String, timeout: i64) -> Resul
         Err(error) if error.kind() == Kind::NotFound => return Ok(()),
         container => container?,
     };
+    end(&daemon, &container, timeout).await?;
+    if container.with(|record| record.end.is_some()) {
+        // Whoever goes on from here tells plugins of what comes after it.
+        plugins::ended(&daemon, &container).await;
+    }
+    Ok(())
+}
+
+async fn end(daemon: &Arc<Daemon>, container: &Container, timeout: i64) -> Result<()> {
     if !container.is_running() {
         return Ok(());
     }
@@ -28,17 +38,17 @@ pub(crate) async fn stop(daemon: Arc<Daemon>, id: String, timeout: i64) -> Resul
     if seconds > 0 {
         let shim = container.pod.shim()?;
         let signal = container.with(|record| record.stop_signal);
-        send(&shim, &container, signal, false).await?;
+        send(&shim, container, signal, false).await?;
         // A second call with a shorter time does not wait for this one: each has its own patience.
         if tokio::time::timeout(Duration::from_secs(seconds), container.wait()).await.is_ok() {
             return Ok(());
         }
     }
-    kill(&daemon, &container).await
+    kill(daemon, container).await
 }
 
 /// Kills a container's processes, and waits until it is gone.
-pub(crate) async fn kill(daemon: &Daemon, container: &Container) -> Result<()> {
+pub(crate) async fn kill(daemon: &Arc<Daemon>, container: &Container) -> Result<()> {
     if !container.is_running() {
         return Ok(());
     }
@@ -58,10 +68,11 @@ pub(crate) async fn kill(daemon: &Daemon, container: &Container) -> Result<()> {
             ),
         ));
     }
+    plugins::ended(daemon, container).await;
     Ok(())
 }
 
-async fn note_lost(daemon: &Daemon, container: &Container) {
+async fn note_lost(daemon: &Arc<Daemon>, container: &Container) {
     let end = super::start::read_outcome(container).unwrap_or_else(|| End {
         at: crate::clock::now(),
         code: 255,

@@ -1,10 +1,14 @@
 //! UpdateContainerResources.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::daemon::Daemon;
+use oci_spec::runtime::LinuxResources;
+
+use crate::daemon::{Daemon, blocking};
 use crate::error::{Attempt as _, Error, Kind, Result};
-use crate::spec::{limits, merge, read_spec};
+use crate::plugins::{self, ContainerEvent};
+use crate::spec::{merge, over, read_spec, write_spec};
 use crate::state::Container;
 use crate::wire::v1::{ContainerState, LinuxContainerResources, UpdateContainerResourcesRequest};
 
@@ -20,39 +24,57 @@ pub(crate) async fn update_resources(
             None => Ok(()),
         };
     };
-    let _turn = container.turn.lock().await;
-    let resources = limits(&change, &daemon.host)?;
-    match container.state() {
-        ContainerState::ContainerRunning => {
-            let shim = container.pod.shim()?;
-            shim.update(&container.id, &resources)
-                .await
-                .attempt(|| format!("change the limits of container {}", container.id))?;
-        }
+    let _block = daemon.plugins.verb().await;
+    may_change(&container)?;
+    let (change, resources, others) = plugins::update(&daemon, &container, change).await?;
+    {
+        let _turn = container.turn.lock().await;
+        set_limits(&daemon, &container, &change, resources).await?;
+    }
+    others.apply(&daemon).await?;
+    let told = plugins::tell_container(&daemon, ContainerEvent::PostUpdate, &container).await;
+    plugins::note("a container's limits have changed", &container.id, told);
+    Ok(())
+}
+
+/// Sets limits on a container whose turn the caller has: all of them, or none. `change` is what the record says then.
+pub(crate) async fn set_limits(
+    daemon: &Daemon,
+    container: &Container,
+    change: &LinuxContainerResources,
+    limits: LinuxResources,
+) -> Result<()> {
+    may_change(container)?;
+    if container.is_running() {
+        let shim = container.pod.shim()?;
+        shim.update(&container.id, &limits)
+            .await
+            .attempt(|| format!("change the limits of container {}", container.id))?;
+    } else {
         // Those of a container that has not been started are in its configuration.
-        ContainerState::ContainerCreated => rewrite(&daemon, &container, &change)?,
-        ContainerState::ContainerExited | ContainerState::ContainerUnknown => {
-            return Err(Error::new(Kind::Precondition, format!("container {} has ended", container.id)));
-        }
+        let bundle = container.bundle.clone();
+        blocking(move || rewrite(&bundle, &limits)).await?;
     }
     let record = container.change(|record| {
-        record.resources = Some(merge(&record.resources.clone().unwrap_or_default(), &change));
+        record.resources = Some(merge(&record.resources.clone().unwrap_or_default(), change));
     });
     daemon.store.put_container(&record).await
 }
 
-fn rewrite(daemon: &Daemon, container: &Container, change: &LinuxContainerResources) -> Result<()> {
-    let now = container.with(|record| record.resources.clone()).unwrap_or_default();
-    let mut resources = limits(&merge(&now, change), &daemon.host)?;
-    let mut spec = read_spec(&container.bundle)?;
-    if let Some(linux) = spec.linux_mut() {
-        let devices = linux.resources().as_ref().and_then(|resources| resources.devices().clone());
-        resources.set_devices(devices);
-        linux.set_resources(Some(resources));
+fn may_change(container: &Container) -> Result<()> {
+    match container.state() {
+        ContainerState::ContainerRunning | ContainerState::ContainerCreated => Ok(()),
+        ContainerState::ContainerExited | ContainerState::ContainerUnknown => {
+            Err(Error::new(Kind::Precondition, format!("container {} has ended", container.id)))
+        }
     }
-    let file = container.bundle.join("config.json");
-    let temporary = container.bundle.join("config.json.new");
-    let attempted = || format!("write {}", file.display());
-    std::fs::write(&temporary, serde_json::to_vec(&spec).attempt(attempted)?).attempt(attempted)?;
-    std::fs::rename(&temporary, &file).attempt(attempted)
+}
+
+fn rewrite(bundle: &Path, limits: &LinuxResources) -> Result<()> {
+    let mut spec = read_spec(bundle)?;
+    if let Some(linux) = spec.linux_mut() {
+        let now = linux.resources().clone().unwrap_or_default();
+        linux.set_resources(Some(over(&now, limits)?));
+    }
+    write_spec(bundle, &spec)
 }

@@ -10,8 +10,8 @@ use crate::record::PodRecord;
 use crate::spec::security;
 use crate::state::Pod;
 use crate::wire::v1::{
-    LinuxPodSandboxStatus, Namespace, NamespaceOption, PodIp, PodSandbox, PodSandboxFilter,
-    PodSandboxNetworkStatus, PodSandboxStatus, PodSandboxStatusResponse,
+    ContainerResources, LinuxPodSandboxStatus, Namespace, NamespaceOption, PodIp, PodSandbox,
+    PodSandboxFilter, PodSandboxNetworkStatus, PodSandboxStatus, PodSandboxStatusResponse,
 };
 
 /// The pods that a filter lets through, the youngest first.
@@ -81,9 +81,12 @@ pub(crate) fn status_response(daemon: &Daemon, pod: &Pod, verbose: bool) -> Resu
     let mut info = HashMap::new();
     if verbose {
         let shown = pod.with(|record| {
+            let linux = record.config.linux.clone().unwrap_or_default();
             serde_json::json!({
                 "config": record.config,
                 "runtimeHandler": record.handler,
+                "overhead": ContainerResources { linux: linux.overhead, windows: None },
+                "resources": ContainerResources { linux: linux.resources, windows: None },
                 "bundle": pod.bundle,
                 "shim": record.shim,
                 "namespaces": pod.pins().folder,

@@ -1,12 +1,14 @@
 //! RemovePodSandbox, and what is left of a pod that never came to be.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{files, network, stop};
 use crate::containers;
 use crate::daemon::{Daemon, blocking};
 use crate::error::{Error, Kind, Result, chain};
 use crate::events;
+use crate::plugins::{self, PodEvent};
 use crate::record::{PodRecord, VERSION};
 use crate::state::Pod;
 use crate::wire::v1::ContainerEventType;
@@ -17,10 +19,14 @@ pub(crate) async fn remove(daemon: Arc<Daemon>, id: String) -> Result<()> {
         Err(error) if error.kind() == Kind::NotFound => return Ok(()),
         pod => pod?,
     };
+    let _block = daemon.plugins.verb().await;
     let _turn = pod.turn.lock().await;
     stop::stop_running(&daemon, &pod).await?;
     for container in daemon.registry.containers_of(&pod.id) {
         containers::remove_container(&daemon, &container).await?;
+    }
+    if !pod.told_removal.swap(true, Ordering::AcqRel) {
+        plugins::note("the pod goes", &pod.id, plugins::tell_pod(&daemon, PodEvent::Remove, &pod).await);
     }
     if let Ok(shim) = pod.shim() {
         // It ends while it answers.

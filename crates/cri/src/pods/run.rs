@@ -8,6 +8,7 @@ use crate::daemon::{Daemon, blocking};
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::events;
 use crate::id;
+use crate::plugins::{self, PodEvent};
 use crate::record::{PodRecord, VERSION};
 use crate::spec::{Namespaces, PodRequest, of_pod, pod_spec};
 use crate::state::Pod;
@@ -30,6 +31,7 @@ pub(crate) async fn run(daemon: Arc<Daemon>, request: RunPodSandboxRequest) -> R
         ready: false,
     };
     let id = record.id.clone();
+    let _block = daemon.plugins.verb().await;
     daemon.registry.reserve(&name, &id)?;
     let pod = Arc::new(Pod::new(record, daemon.pod_bundle(&id)));
     match make(&daemon, &pod).await {
@@ -76,14 +78,23 @@ async fn make(daemon: &Arc<Daemon>, pod: &Arc<Pod>) -> Result<()> {
         attached?;
         shim?;
     }
-    let record = pod.change(|record| record.ready = true);
-    daemon.store.put_pod(&record).await?;
+    if let Err(error) = announce(daemon, pod).await {
+        plugins::undo_pod(daemon, pod).await;
+        return Err(error);
+    }
     pod.set_ready(true);
     daemon.registry.add_pod(pod.clone());
     tokio::spawn(watch(daemon.clone(), pod.clone()));
     events::tell(daemon, ContainerEventType::ContainerCreatedEvent, &pod.id, pod);
     events::tell(daemon, ContainerEventType::ContainerStartedEvent, &pod.id, pod);
     Ok(())
+}
+
+/// Plugins may refuse it; what they have agreed to goes to disk.
+async fn announce(daemon: &Daemon, pod: &Pod) -> Result<()> {
+    plugins::tell_pod(daemon, PodEvent::Run, pod).await?;
+    let record = pod.change(|record| record.ready = true);
+    daemon.store.put_pod(&record).await
 }
 
 /// Writes the bundle, the files that the containers share, and makes the network namespace.

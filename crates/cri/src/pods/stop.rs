@@ -1,6 +1,7 @@
 //! StopPodSandbox.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -10,6 +11,7 @@ use crate::containers;
 use crate::daemon::Daemon;
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::events;
+use crate::plugins::{self, PodEvent};
 use crate::state::Pod;
 use crate::wire::v1::ContainerEventType;
 
@@ -19,6 +21,7 @@ pub(crate) async fn stop(daemon: Arc<Daemon>, id: String) -> Result<()> {
         Err(error) if error.kind() == Kind::NotFound => return Ok(()),
         pod => pod?,
     };
+    let _block = daemon.plugins.verb().await;
     let _turn = pod.turn.lock().await;
     stop_running(&daemon, &pod).await
 }
@@ -28,22 +31,25 @@ pub(crate) async fn stop_running(daemon: &Arc<Daemon>, pod: &Arc<Pod>) -> Result
     if pod.with(|record| record.stopped) {
         return Ok(());
     }
+    // From here on no container is made in it: one that is being made sees this when it is put beside the others.
+    let was_ready = pod.is_ready();
+    pod.set_ready(false);
     let containers = daemon.registry.containers_of(&pod.id);
     let stopped = join_all(containers.iter().map(|container| containers::kill(daemon, container))).await;
+    if was_ready {
+        events::tell(daemon, ContainerEventType::ContainerStoppedEvent, &pod.id, pod);
+    }
     for result in stopped {
         result?;
     }
-    let was_ready = pod.is_ready();
-    pod.set_ready(false);
+    if !pod.told_stop.swap(true, Ordering::AcqRel) {
+        plugins::note("the pod has stopped", &pod.id, plugins::tell_pod(daemon, PodEvent::Stop, pod).await);
+    }
     // The namespace goes with the shim's pins, and plugins want to see it. Both are tried, whatever becomes of the first.
     let detached = network::detach(daemon, pod).await;
     stop_shim(daemon, pod).await.and(detached)?;
     let record = pod.change(|record| record.stopped = true);
-    daemon.store.put_pod(&record).await?;
-    if was_ready {
-        events::tell(daemon, ContainerEventType::ContainerStoppedEvent, &pod.id, pod);
-    }
-    Ok(())
+    daemon.store.put_pod(&record).await
 }
 
 /// Has the shim remove the pod's namespaces and cgroup; of one that is gone, whatever it left.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::daemon::Daemon;
 use crate::error::Result;
+use crate::plugins::{self, PodEvent};
 use crate::wire::v1::UpdatePodSandboxResourcesRequest;
 
 /// Notes the pod's new limits. The kubelet has set them on the pod's cgroup, which is its own, before it calls.
@@ -12,7 +13,9 @@ pub(crate) async fn update_resources(
     request: UpdatePodSandboxResourcesRequest,
 ) -> Result<()> {
     let pod = daemon.registry.pod(&request.pod_sandbox_id)?;
+    let _block = daemon.plugins.verb().await;
     let _turn = pod.turn.lock().await;
+    plugins::update_pod(&daemon, &pod, &request).await?;
     let record = pod.change(|record| {
         let linux = record.config.linux.get_or_insert_default();
         if request.overhead.is_some() {
@@ -22,5 +25,8 @@ pub(crate) async fn update_resources(
             linux.resources = request.resources;
         }
     });
-    daemon.store.put_pod(&record).await
+    daemon.store.put_pod(&record).await?;
+    let told = plugins::tell_pod(&daemon, PodEvent::PostUpdate, &pod).await;
+    plugins::note("the pod's limits have changed", &pod.id, told);
+    Ok(())
 }

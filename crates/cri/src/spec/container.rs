@@ -369,6 +369,15 @@ pub(crate) fn read(bundle: &Path) -> Result<Spec> {
     serde_json::from_slice(&text).attempt(|| format!("read {}", file.display()))
 }
 
+/// Writes it; whoever reads meanwhile sees the one before.
+pub(crate) fn write(bundle: &Path, spec: &Spec) -> Result<()> {
+    let file = bundle.join("config.json");
+    let temporary = bundle.join("config.json.new");
+    let attempted = || format!("write {}", file.display());
+    std::fs::write(&temporary, serde_json::to_vec(spec).attempt(attempted)?).attempt(attempted)?;
+    std::fs::rename(&temporary, &file).attempt(attempted)
+}
+
 const MASKED: &[&str] = &[
     "/proc/asound",
     "/proc/acpi",

@@ -101,6 +101,26 @@ pub(crate) fn merge(
     }
 }
 
+/// The same for the limits of a configuration. Rules for devices are no limits, and stay.
+pub(crate) fn over(now: &LinuxResources, change: &LinuxResources) -> Result<LinuxResources> {
+    let wrong = || "put the limits together".to_owned();
+    let mut limits = serde_json::to_value(now).attempt(wrong)?;
+    put_over(&mut limits, serde_json::to_value(change).attempt(wrong)?);
+    serde_json::from_value(limits).attempt(wrong)
+}
+
+/// Objects are put together, everything else is replaced.
+fn put_over(now: &mut serde_json::Value, change: serde_json::Value) {
+    match (now, change) {
+        (serde_json::Value::Object(now), serde_json::Value::Object(change)) => {
+            for (name, value) in change {
+                put_over(now.entry(name).or_insert(serde_json::Value::Null), value);
+            }
+        }
+        (now, change) => *now = change,
+    }
+}
+
 /// Where the cgroups of a pod and of its containers lie.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cgroups<'a> {
@@ -173,6 +193,18 @@ mod tests {
         let change = v1::LinuxContainerResources { cpu_quota: -1, ..Default::default() };
         let merged = merge(&now, &change);
         assert_eq!((merged.cpu_shares, merged.cpu_quota), (2, -1));
+    }
+
+    #[test]
+    fn a_configuration_keeps_the_limits_that_a_change_does_not_name() {
+        let json = |text: &str| serde_json::from_str::<LinuxResources>(text).unwrap();
+        let now = json(
+            r#"{"devices": [{"allow": false}], "memory": {"limit": 1, "swap": 1}, "pids": {"limit": 9}}"#,
+        );
+        let changed = over(&now, &json(r#"{"memory": {"limit": 2}, "cpu": {"shares": 3}}"#)).unwrap();
+        let expected = r#"{"devices": [{"allow": false}], "memory": {"limit": 2, "swap": 1}, "pids": {"limit": 9},
+            "cpu": {"shares": 3}}"#;
+        assert_eq!(changed, json(expected));
     }
 
     #[test]
