@@ -335,6 +335,18 @@ impl Config {
                 return Err(Error::invalid(format!("{key} is {}, which is not absolute", folder.display())));
             }
         }
+        let nri = &self.nri;
+        for (key, time) in [
+            ("registration", nri.registration_timeout_ms),
+            ("synchronization", nri.synchronization_timeout_ms),
+            ("request", nri.request_timeout_ms),
+        ] {
+            if time == 0 {
+                return Err(Error::invalid(format!(
+                    "nri.{key}_timeout_ms is 0: no plugin answers in no time"
+                )));
+            }
+        }
         if self.streaming.tls_certificate.is_some() != self.streaming.tls_key.is_some() {
             return Err(Error::invalid("streaming.tls_certificate and streaming.tls_key belong together"));
         }
@@ -381,6 +393,7 @@ mod tests {
             ("[runtime]\ndefault_handler = \"kata\"\n", "which runtime.handlers lacks"),
             ("root = \"var\"\n", "root is var, which is not absolute"),
             ("[streaming]\ntls_key = \"/k\"\n", "belong together"),
+            ("[nri]\nrequest_timeout_ms = 0\n", "nri.request_timeout_ms is 0"),
         ] {
             std::fs::write(&file, text).unwrap();
             let error = Config::read(Some(&file)).unwrap_err();

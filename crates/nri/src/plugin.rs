@@ -280,7 +280,72 @@ pub(crate) type Ordered = Arc<[Arc<Plugin>]>;
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+    use crate::frame::{self, Assembler, Kind, PLUGIN, RUNTIME};
+    use crate::wire::ttrpc::{Request, Response};
+
+    /// The other end of a plugin's socket, which knows these calls and no others; what it was called.
+    async fn old_plugin(mut socket: UnixStream, knows: &'static [&'static str]) -> Vec<String> {
+        let registration = RegisterPluginRequest {
+            plugin_name: "old".to_owned(),
+            plugin_idx: "42".to_owned(),
+            ..Default::default()
+        };
+        let request = Request {
+            method: "RegisterPlugin".to_owned(),
+            payload: registration.encode_to_vec(),
+            ..Default::default()
+        };
+        let message = frame::encode(RUNTIME, 1, Kind::Request, &request).unwrap();
+        socket.write_all(&message).await.unwrap();
+        let mut assembler = Assembler::default();
+        let mut called = Vec::new();
+        while socket.read_buf(assembler.buffer()).await.is_ok_and(|read| read > 0) {
+            while let Some(message) = assembler.next().unwrap() {
+                if message.kind == Kind::Response {
+                    continue;
+                }
+                let request = Request::decode(message.body).unwrap();
+                let known = knows.contains(&request.method.as_str());
+                let status = Status { code: UNIMPLEMENTED, message: "what?".to_owned() };
+                let response = Response { status: (!known).then_some(status), payload: Vec::new() };
+                called.push(request.method);
+                let answer = frame::encode(PLUGIN, message.stream, Kind::Response, &response).unwrap();
+                socket.write_all(&answer).await.unwrap();
+            }
+        }
+        called
+    }
+
+    #[tokio::test]
+    async fn a_plugin_that_does_not_know_a_call_is_told_of_a_change_of_state() {
+        let (own, other) = UnixStream::pair().unwrap();
+        let peer = tokio::spawn(old_plugin(other, &["Configure", "Synchronize", "StateChange"]));
+        let config = Config {
+            runtime_name: "test".to_owned(),
+            runtime_version: "1".to_owned(),
+            socket: None,
+            plugin_folder: "/nowhere".into(),
+            config_folder: "/nowhere".into(),
+            timeouts: Timeouts::default(),
+            required: Vec::new(),
+        };
+        let candidate = Candidate { socket: own, identity: None, settings: String::new(), program: None };
+        let (plugin, _calls) = Plugin::register(candidate, &config).await.unwrap();
+        assert_eq!(plugin.identity.full(), "42-old");
+        plugin.synchronize(&[], &[]).await.unwrap();
+        let change = StateChangeEvent { event: Event::StartContainer.into(), ..Default::default() };
+        let told: Option<Empty> = plugin.ask(Event::StartContainer, &Empty {}, Some(&change)).await.unwrap();
+        assert_eq!(told, Some(Empty {}));
+        // What is asked and not only told has nothing instead.
+        let asked = plugin.ask::<Empty>(Event::CreateContainer, &Empty {}, None).await;
+        assert_eq!(asked.unwrap_err().to_string(), "plugin 42-old refused CreateContainer: what?");
+        drop(plugin);
+        let expected = ["Configure", "Synchronize", "StartContainer", "StateChange", "CreateContainer"];
+        assert_eq!(peer.await.unwrap(), expected);
+    }
 
     #[test]
     fn everything_is_one_message_until_it_does_not_fit() {

@@ -59,7 +59,6 @@ pub(crate) async fn start(daemon: Arc<Daemon>, id: String) -> Result<()> {
 }
 
 async fn run(daemon: &Daemon, container: &Container, shim: &Shim) -> Result<i32> {
-    plugins::tell_container(daemon, ContainerEvent::Start, container).await?;
     let mounts = daemon
         .snapshots
         .mounts(&container.id)
@@ -73,6 +72,8 @@ async fn run(daemon: &Daemon, container: &Container, shim: &Shim) -> Result<i32>
         options: daemon.shim_options(),
     };
     shim.create(&task).await.attempt(|| format!("create container {}", container.id))?;
+    // It has its namespaces and its cgroup by now, and runs nothing.
+    plugins::tell_container(daemon, ContainerEvent::Start, container).await?;
     shim.start_task(&container.id).await.attempt(|| format!("start container {}", container.id))
 }
 

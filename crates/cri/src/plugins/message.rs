@@ -3,7 +3,7 @@
 //! A container's configuration is taken as the JSON that it is on disk: its words and the interface's are the same nearly
 //! everywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use ::nri::api::{self, ContainerState as State};
@@ -13,8 +13,13 @@ use serde_json::Value;
 use crate::record::{ContainerRecord, PodRecord};
 use crate::wire::v1::{self, ContainerState};
 
-/// A pod. `pins` are its namespaces that lie on disk, by their kinds.
-pub(super) fn pod(record: &PodRecord, cgroup: String, pins: &[(&str, &Path)]) -> api::PodSandbox {
+/// A pod, with the annotations of its configuration. `pins` are its namespaces that lie on disk, by their kinds.
+pub(super) fn pod(
+    record: &PodRecord,
+    annotations: HashMap<String, String>,
+    cgroup: String,
+    pins: &[(&str, &Path)],
+) -> api::PodSandbox {
     let config = &record.config;
     let metadata = config.metadata.clone().unwrap_or_default();
     let linux = config.linux.clone().unwrap_or_default();
@@ -28,7 +33,7 @@ pub(super) fn pod(record: &PodRecord, cgroup: String, pins: &[(&str, &Path)]) ->
         uid: metadata.uid,
         namespace: metadata.namespace,
         labels: ordered(&config.labels),
-        annotations: ordered(&config.annotations),
+        annotations: annotations.into_iter().chain(config.annotations.clone()).collect(),
         runtime_handler: record.handler.clone(),
         linux: Some(api::LinuxPodSandbox {
             pod_overhead: linux.overhead.as_ref().map(limits),
@@ -150,6 +155,7 @@ pub(super) fn limits(asked: &v1::LinuxContainerResources) -> api::LinuxResources
 
 fn configuration(spec: &Value, shown: &mut api::Container) {
     let (process, linux) = (&spec["process"], &spec["linux"]);
+    shown.annotations.extend(words(&spec["annotations"]));
     shown.args = texts(&process["args"]);
     shown.env = texts(&process["env"]);
     shown.mounts = each(&spec["mounts"], |mount| api::Mount {
@@ -280,7 +286,7 @@ fn seccomp(policy: &Value) -> api::LinuxSeccomp {
     }
 }
 
-fn ordered<V: Clone>(map: &std::collections::HashMap<String, V>) -> BTreeMap<String, V> {
+fn ordered<V: Clone>(map: &HashMap<String, V>) -> BTreeMap<String, V> {
     map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

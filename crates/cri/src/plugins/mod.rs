@@ -11,7 +11,7 @@
 //! | remove a pod      | when its containers are gone, once               | is logged       |
 //! | update a pod      | before it, and when it is done                   | refuses it; is logged |
 //! | create            | before it, with what they want of it; when it is done | undoes it, of which they are told; is logged |
-//! | start             | before it, and when it is done                   | ends it; is logged |
+//! | start             | when it is made and runs nothing, and when it is done | ends it; is logged |
 //! | update            | before it, with what they want of it; when it is done | refuses it; is logged |
 //! | a container ends  | whoever ended it, once; of one that never ran, when it is removed | is logged |
 //! | remove            | while everything of it is still there, once      | is logged       |
@@ -19,6 +19,9 @@
 mod adjust;
 mod message;
 mod wishes;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +36,7 @@ pub(crate) use wishes::update;
 
 use crate::daemon::{Daemon, blocking};
 use crate::error::{Attempt as _, Error, Kind, Result, chain};
-use crate::spec::{merge, read_spec, write_spec};
+use crate::spec::{merge, of_pod, read_spec, write_spec};
 use crate::state::{Container, Pod};
 use crate::wire::v1::ContainerState;
 
@@ -194,7 +197,10 @@ fn shown_pod(daemon: &Daemon, pod: &Pod) -> ::nri::api::PodSandbox {
     ];
     let there: Vec<(&str, &Path)> =
         all.iter().filter(|(_, path)| path.exists()).map(|(kind, path)| (*kind, path.as_path())).collect();
-    pod.with(|record| message::pod(record, cgroup, &there))
+    pod.with(|record| {
+        let annotations = daemon.handler(&record.handler).map(|handler| of_pod(record, handler));
+        message::pod(record, annotations.unwrap_or_default(), cgroup, &there)
+    })
 }
 
 async fn shown_container(container: &Container) -> Result<::nri::api::Container> {
