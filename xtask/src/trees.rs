@@ -97,6 +97,8 @@ fn make(suite: &str, tree: &Path, packages: &[&str]) -> Result<()> {
         .args(["--variant=apt", "--format=directory"])
         .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""])
         .arg("--aptopt=Acquire::Retries \"3\"")
+        // A mirror of the newest that lags behind is still newer than any release.
+        .args((suite == NEWEST).then_some("--aptopt=Acquire::Check-Valid-Until \"false\""))
         .args(LEFT_OUT.map(|pattern| format!("--dpkgopt=path-exclude={pattern}")))
         .arg(format!("--include={}", packages.join(",")))
         .arg(suite)

@@ -295,7 +295,7 @@ fn of_pod(daemon: &Daemon, pod: &Pod) -> PodSandboxMetrics {
     let labels = labels(pod, None);
     let reading = running
         .iter()
-        .find_map(|container| cgroup::above_process(container.pid()))
+        .find_map(|container| cgroup::above_container(&container.id, container.pid()))
         .or_else(|| cgroup::at(&pod_cgroup(daemon, pod)))
         .unwrap_or_default();
     let look = Look {
@@ -320,7 +320,7 @@ fn of_pod(daemon: &Daemon, pod: &Pod) -> PodSandboxMetrics {
 
 fn of_container(daemon: &Daemon, pod: &Pod, container: &Container, now: i64) -> ContainerMetrics {
     let look = Look {
-        reading: cgroup::of_process(container.pid()).unwrap_or_default(),
+        reading: cgroup::of_container(&container.id, container.pid()).unwrap_or_default(),
         files: files(daemon, container),
         container: Some(container),
         started_at: container.with(|record| record.started_at),
@@ -385,7 +385,8 @@ fn files(daemon: &Daemon, container: &Container) -> Files {
 
 /// The processes of a container.
 fn pids(look: &Look<'_>) -> Option<Vec<i32>> {
-    cgroup::processes(look.container?.pid())
+    let container = look.container?;
+    cgroup::processes(&container.id, container.pid())
 }
 
 /// Open files and, of these, sockets.

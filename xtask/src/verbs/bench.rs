@@ -157,22 +157,24 @@ fn node(cri: &Cri) -> Result<()> {
     let tree = trees::tree(trees::NEWEST, "cri-daemons", &DAEMONS)?;
     let work =
         tempfile::Builder::new().prefix("bench-").tempdir_in(trees::cache()).context("make a work folder")?;
+    let bin = work.path().join("bin");
+    fs::create_dir(&bin).with_context(|| format!("make {}", bin.display()))?;
     for (package, program) in [("cri", "cofferdam"), ("shim", "containerd-shim-runhcs-v1")] {
-        copy(&project::release(package, program)?, &work.path().join(program))?;
+        copy(&project::release(package, program)?, &bin.join(program))?;
     }
-    copy(&project::benchmark("cri", "node")?, &work.path().join("bench"))?;
+    copy(&project::benchmark("cri", "node")?, &bin.join("bench"))?;
     let mut command = inside::command(&tree, work.path(), Cgroups::Plain, "unshare");
     command
         .args(["--net", "--pid", "--ipc", "--mount", "--fork", "--kill-child", "--mount-proc"])
-        .args(["sh", "-c", "ip link set lo up; exec \"$@\"", "bench", "/mnt/bench"])
+        .args(["sh", "-c", "ip link set lo up; exec \"$@\"", "bench", "/mnt/bin/bench"])
         .args(["--work", WORK, "--results", "/mnt/bench-cri"])
         .args(&cri.passed_on);
     let measured = steps::run(&mut command);
     fs::create_dir_all(&cri.output).with_context(|| format!("make {}", cri.output.display()))?;
-    for name in ["bench-cri.md", "bench-cri.json", "cofferdam/log", "containerd/log"] {
+    for name in ["bench-cri.md", "bench-cri.json", "cofferdam.log", "containerd.log"] {
         let from = work.path().join(name);
         if from.exists() {
-            let to = cri.output.join(name.replace('/', "-"));
+            let to = cri.output.join(name);
             copy(&from, &to)?;
             eprintln!("wrote {}", to.display());
         }

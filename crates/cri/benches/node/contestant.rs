@@ -51,11 +51,11 @@ impl Kind {
         match self {
             Self::Cofferdam => format!(
                 "root = '{folder}'\nstate = '/run/cofferdam'\n[grpc]\nsocket = '/run/cofferdam/sock'\n\
-                 [runtime]\nshim = '{work}/containerd-shim-runhcs-v1'\ncgroup_driver = 'cgroupfs'\n\
+                 [runtime]\nshim = '{work}/bin/containerd-shim-runhcs-v1'\ncgroup_driver = 'cgroupfs'\n\
                  [network]\nconf_folders = ['{cni}']\nbin_folders = ['{bin}']\n"
             ),
             Self::Containerd => format!(
-                "version = 3\nroot = '{folder}/root'\nstate = '/run/containerd'\n\
+                "version = 3\nroot = '{folder}'\nstate = '/run/containerd'\n\
                  [grpc]\naddress = '/run/containerd/sock'\n\
                  [plugins.'io.containerd.cri.v1.images']\nsnapshotter = 'overlayfs'\n\
                  [plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = '{pause}'\n\
@@ -77,7 +77,7 @@ impl Kind {
         let mut command;
         match self {
             Self::Cofferdam => {
-                command = Command::new(work.join("cofferdam"));
+                command = Command::new(work.join("bin/cofferdam"));
                 command.arg("serve").arg("--config").arg(configuration);
             }
             Self::Containerd => {
@@ -103,14 +103,14 @@ impl Contestant {
     /// Starts it in its group and waits until it answers.
     pub(crate) async fn start(kind: Kind, work: &Path) -> Result<Self> {
         let name = kind.name();
-        let folder = work.join(name).join("root");
-        let logs = work.join(name).join("logs");
+        let folder = work.join(name);
+        let logs = work.join("logs").join(name);
         for folder in [&folder, &logs] {
             fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
         }
-        let configuration = work.join(name).join("config.toml");
+        let configuration = folder.with_extension("toml");
         fs::write(&configuration, kind.configuration(&folder, work)).context("write a configuration")?;
-        let said = fs::File::create(work.join(name).join("log")).context("make a log")?;
+        let said = fs::File::create(folder.with_extension("log")).context("make a log")?;
         let group = Group::make(name)?;
         let doors = group.doors();
         let enter = doors.iter().map(|door| format!("echo $$ >{};", door.display())).collect::<String>();

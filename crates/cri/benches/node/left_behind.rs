@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cgroup;
 
 /// Where runtimes keep what belongs to a pod.
-const FOLDERS: [&str; 5] =
-    ["/run/cofferdam", "/run/netns", "/run/cni", "/var/lib/cni", "/mnt/cofferdam/root"];
+const FOLDERS: [&str; 5] = ["/run/cofferdam", "/run/netns", "/run/cni", "/var/lib/cni", "/mnt/cofferdam"];
 
 /// What is there at one moment.
 pub(crate) struct Census(BTreeSet<String>);

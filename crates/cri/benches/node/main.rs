@@ -31,7 +31,7 @@ use figures::Figures;
 
 #[derive(Debug, clap::Parser)]
 struct Arguments {
-    /// The work folder, with `cofferdam` and its shim in it
+    /// The work folder, with `bin/cofferdam` and its shim in it
     #[arg(long)]
     work: PathBuf,
     /// How often each verb is timed

@@ -67,14 +67,14 @@ impl Reading {
     }
 }
 
-/// The cgroup that a process is in.
-pub(crate) fn of_process(pid: i32) -> Option<Reading> {
-    look(&Places::of_process(pid)?)
+/// The cgroup of a container, by one of its processes.
+pub(crate) fn of_container(id: &str, pid: i32) -> Option<Reading> {
+    look(&Places::of_container(id, pid)?)
 }
 
-/// The cgroup above the one that a process is in: of a container's process, its pod's.
-pub(crate) fn above_process(pid: i32) -> Option<Reading> {
-    let mut places = Places::of_process(pid)?;
+/// The cgroup above a container's: its pod's.
+pub(crate) fn above_container(id: &str, pid: i32) -> Option<Reading> {
+    let mut places = Places::of_container(id, pid)?;
     places.go_up();
     look(&places)
 }
@@ -85,9 +85,9 @@ pub(crate) fn at(path: &str) -> Option<Reading> {
     places.exists().then(|| look(&places)).flatten()
 }
 
-/// The processes in the cgroup that a process is in.
-pub(crate) fn processes(pid: i32) -> Option<Vec<i32>> {
-    let folder = match Places::of_process(pid)? {
+/// The processes in a container's cgroup.
+pub(crate) fn processes(id: &str, pid: i32) -> Option<Vec<i32>> {
+    let folder = match Places::of_container(id, pid)? {
         Places::Unified(folder) => folder,
         Places::PerController { cpuacct, .. } => cpuacct,
     };
@@ -102,18 +102,18 @@ enum Places {
 }
 
 impl Places {
-    fn of_process(pid: i32) -> Option<Self> {
+    fn of_container(id: &str, pid: i32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
         if is_unified() {
             let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-            return Some(Places::Unified(below(path)));
+            return Some(Places::Unified(below(own(id, path))));
         }
         let of = |controller: &str| {
             let line = text.lines().find(|line| {
                 line.split(':').nth(1).is_some_and(|names| names.split(',').any(|name| name == controller))
             })?;
             let path = line.splitn(3, ':').nth(2)?;
-            Some(Path::new(ROOT).join(controller).join(path.trim_start_matches('/')))
+            Some(Path::new(ROOT).join(controller).join(own(id, path).trim_start_matches('/')))
         };
         Some(Places::PerController {
             cpu: of("cpu").unwrap_or_default(),
@@ -157,6 +157,13 @@ impl Places {
             }
         }
     }
+}
+
+/// Up to the cgroup that was made for the container: one that runs systemd, say, has moved its processes further down.
+fn own<'a>(id: &str, path: &'a str) -> &'a str {
+    let Some(at) = path.find(id) else { return path };
+    let end = path[at..].find('/').map_or(path.len(), |length| at + length);
+    &path[..end]
 }
 
 fn is_unified() -> bool {
@@ -348,6 +355,18 @@ mod tests {
         assert_eq!((reading.reads.bytes, reading.writes.operations), (11, 44));
         assert_eq!(reading.cpu_pressure.unwrap().some, PressureLine { averages: [1.5, 0.0, 0.0], total: 42 });
         assert_eq!(reading.memory_pressure, None);
+    }
+
+    #[test]
+    fn a_container_that_has_cgroups_of_its_own_is_measured_as_a_whole() {
+        for (path, whole) in [
+            ("/pod1/c0ffee", "/pod1/c0ffee"),
+            ("/pod1/c0ffee/init.scope", "/pod1/c0ffee"),
+            ("/k.slice/cri-containerd-c0ffee.scope/a/b", "/k.slice/cri-containerd-c0ffee.scope"),
+            ("/elsewhere", "/elsewhere"),
+        ] {
+            assert_eq!(own("c0ffee", path), whole);
+        }
     }
 
     #[test]

@@ -83,7 +83,8 @@ fn container_stats(daemon: &Daemon, container: &Container) -> ContainerStats {
         writable_layer: writable_layer(daemon, container),
         ..ContainerStats::default()
     };
-    let reading = Some(container.pid()).filter(|pid| *pid > 0).and_then(cgroup::of_process);
+    let reading =
+        Some(container.pid()).filter(|pid| *pid > 0).and_then(|pid| cgroup::of_container(&container.id, pid));
     if let Some(reading) = reading {
         let now = clock::now();
         let started = container.with(|record| record.started_at);
@@ -140,7 +141,7 @@ fn pod_stats(daemon: &Daemon, pod: &Pod) -> PodSandboxStats {
         running.iter().map(|container| container_stats(daemon, container)).collect();
     let reading = running
         .iter()
-        .find_map(|container| cgroup::above_process(container.pid()))
+        .find_map(|container| cgroup::above_container(&container.id, container.pid()))
         .or_else(|| cgroup::at(&pod_cgroup(daemon, pod)))
         .unwrap_or_default();
     // The pod's own rate is what its containers use; between containers nothing runs.
