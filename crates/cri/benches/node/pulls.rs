@@ -1,6 +1,6 @@
 //! A large image that nothing is there of, pulled from a registry on this machine and removed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -30,7 +30,24 @@ pub(crate) async fn measure(daemons: &[&Contestant], rounds: usize, figures: &mu
             let begun = Instant::now();
             client.remove_image(image::LARGE).await?;
             figures.time(REMOVE, who, begun.elapsed());
+            settle(daemon).await?;
         }
+    }
+    Ok(())
+}
+
+/// Waits until a daemon that deletes files after it has answered is done, so that it is nobody else's loss.
+async fn settle(daemon: &Contestant) -> Result<()> {
+    const QUIET: Duration = Duration::from_millis(500);
+    const IDLE: Duration = Duration::from_millis(5);
+    let mut before = daemon.group.processor_time()?;
+    for _ in 0..60 {
+        tokio::time::sleep(QUIET).await;
+        let now = daemon.group.processor_time()?;
+        if now.saturating_sub(before) < IDLE {
+            break;
+        }
+        before = now;
     }
     Ok(())
 }
