@@ -59,7 +59,7 @@ pub(crate) async fn create(daemon: Arc<Daemon>, request: CreateContainerRequest)
                     "a container that failed left something behind"
                 );
             }
-            daemon.registry.remove_container(&id);
+            daemon.registry.release(&id);
             Err(error)
         }
     }
@@ -99,14 +99,11 @@ async fn make(
 /// Plugins may change or refuse it; what they have agreed to goes to disk, and is there for everybody.
 async fn announce(daemon: &Arc<Daemon>, container: &Arc<Container>, spec: Spec) -> Result<()> {
     plugins::create(daemon, container, spec).await?;
+    // Whoever stops or removes the pod has its turn, and must find every container of it.
+    let _turn = container.pod.turn.lock().await;
+    pods::ready(&container.pod)?;
     daemon.store.put_container(&container.record()).await?;
     daemon.registry.add_container(container.clone());
-    // Whoever stops the pod from here on sees the container; of whoever did before, this tells.
-    if let Err(error) = pods::ready(&container.pod) {
-        daemon.registry.remove_container(&container.id);
-        daemon.store.remove_container(&container.id).await?;
-        return Err(error);
-    }
     Ok(())
 }
 

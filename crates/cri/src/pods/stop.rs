@@ -31,7 +31,7 @@ pub(crate) async fn stop_running(daemon: &Arc<Daemon>, pod: &Arc<Pod>) -> Result
     if pod.with(|record| record.stopped) {
         return Ok(());
     }
-    // From here on no container is made in it: one that is being made sees this when it is put beside the others.
+    // From here on no container is made or started in it.
     let was_ready = pod.is_ready();
     pod.set_ready(false);
     let containers = daemon.registry.containers_of(&pod.id);
