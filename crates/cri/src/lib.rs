@@ -8,6 +8,8 @@
 //!  recovery: after a start, records and shims are compared
 //! ```
 
+mod calls;
+mod cdi;
 pub mod cli;
 mod clock;
 mod commands;
@@ -16,12 +18,14 @@ mod containers;
 mod daemon;
 pub mod error;
 mod events;
+mod figures;
 mod host;
 mod id;
 mod image_service;
 mod metrics;
 mod node;
 mod pods;
+mod qos;
 mod record;
 mod recovery;
 mod runtime_service;
@@ -32,4 +36,5 @@ mod state;
 mod stats;
 mod store;
 pub mod streaming;
+mod traces;
 pub mod wire;

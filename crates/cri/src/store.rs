@@ -4,15 +4,20 @@
 //! together wait for one flush of the disk, not for ten.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Instant;
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::error::{Attempt as _, Error, Kind, Result};
+use crate::figures::Figures;
 use crate::record::{ContainerRecord, PodRecord, VERSION};
+use crate::traces::step;
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 
@@ -23,6 +28,7 @@ const CONTAINERS: Table = TableDefinition::new("containers");
 #[derive(Clone)]
 pub(crate) struct Store {
     changes: Sender<Change>,
+    figures: Arc<Figures>,
 }
 
 /// What is to become of one key.
@@ -45,7 +51,7 @@ pub(crate) struct Contents {
 
 impl Store {
     /// Opens the file, or makes it.
-    pub(crate) fn open(file: &Path) -> Result<(Self, Contents)> {
+    pub(crate) fn open(file: &Path, figures: Arc<Figures>) -> Result<(Self, Contents)> {
         let attempted = || format!("open the records {}", file.display());
         let database = Database::create(file).attempt(attempted)?;
         let write = database.begin_write().attempt(attempted)?;
@@ -60,7 +66,7 @@ impl Store {
             .stack_size(256 << 10)
             .spawn(move || commit_all(&database, &incoming))
             .attempt(|| "start the thread that writes records".to_owned())?;
-        Ok((Self { changes }, contents))
+        Ok((Self { changes, figures }, contents))
     }
 
     /// Writes a pod's record; on disk when this returns.
@@ -89,10 +95,12 @@ impl Store {
     }
 
     async fn change(&self, table: Table, key: &str, value: Option<Vec<u8>>) -> Result<()> {
+        let begun = Instant::now();
         let (done, result) = oneshot::channel();
         let gone = || Error::new(Kind::Internal, "the thread that writes records has ended");
         self.changes.send(Change { table, key: key.to_owned(), value, done }).map_err(|_| gone())?;
-        let result = result.await.map_err(|_| gone())?;
+        let result = result.instrument(step("records.write")).await.map_err(|_| gone())?;
+        self.figures.record_is_written(begun.elapsed());
         result.attempt(|| format!("write the record of {key}"))
     }
 }
@@ -172,7 +180,7 @@ mod tests {
     async fn what_was_written_is_there_after_opening_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("records");
-        let (store, contents) = Store::open(&file).unwrap();
+        let (store, contents) = Store::open(&file, Arc::default()).unwrap();
         assert!(contents.pods.is_empty());
         let (a, b) = (pod("a"), pod("b"));
         let (one, other) = tokio::join!(store.put_pod(&a), store.put_pod(&b));
@@ -182,7 +190,7 @@ mod tests {
         drop(store);
         // The thread lets go of the file when it sees that nobody can send any more.
         let contents = loop {
-            match Store::open(&file) {
+            match Store::open(&file, Arc::default()) {
                 Ok((_, contents)) => break contents,
                 Err(_) => tokio::task::yield_now().await,
             }

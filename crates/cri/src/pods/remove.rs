@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use super::{files, network, stop};
 use crate::containers;
 use crate::daemon::{Daemon, blocking};
@@ -9,6 +11,7 @@ use crate::error::{Error, Kind, Result, chain};
 use crate::events;
 use crate::record::{PodRecord, VERSION};
 use crate::state::Pod;
+use crate::traces::step;
 use crate::wire::v1::ContainerEventType;
 
 /// Removes a pod with all its containers. One that is not there is removed.
@@ -24,7 +27,8 @@ pub(crate) async fn remove(daemon: Arc<Daemon>, id: String) -> Result<()> {
     }
     if let Ok(shim) = pod.shim() {
         // It ends while it answers.
-        if let Err(error) = shim.shutdown_sandbox(&pod.id).await {
+        let ending = shim.shutdown_sandbox(&pod.id).instrument(step("shim.shutdown_sandbox"));
+        if let Err(error) = ending.await {
             tracing::debug!(pod = pod.id, error = chain(&error), "the shim ended without an answer");
         }
         pod.set_shim(None);
