@@ -44,7 +44,7 @@ impl Daemon {
             std::fs::create_dir_all(folder).attempt(|| format!("make {}", folder.display()))?;
         }
         let shim = find_program(&config.runtime.shim)?;
-        let (store, contents) = Store::open(&config.root.join("records.redb"))?;
+        let (store, contents) = Store::open(&config.root.join("records.redb"), &config.state)?;
         let snapshots = open_snapshots(&config.root.join("layers"))?;
         let images = open_images(&config, snapshots.clone())?;
         let cni = Cni::new(cni_config(&config));
