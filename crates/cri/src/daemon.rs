@@ -53,7 +53,8 @@ impl Daemon {
         }
         let shim = find_program(&config.runtime.shim)?;
         let figures = Arc::new(Figures::default());
-        let (store, contents) = Store::open(&config.root.join("records.redb"), figures.clone())?;
+        let (store, contents) =
+            Store::open(&config.root.join("records.redb"), &config.state, figures.clone())?;
         let snapshots = open_snapshots(&config.root.join("layers"))?;
         let used = contents.containers.iter().flat_map(|record| record.image_volumes.clone()).collect();
         let images = open_images(&config, snapshots.clone(), used)?;

@@ -15,6 +15,7 @@ mod clock;
 mod commands;
 pub mod config;
 mod containers;
+mod copies;
 mod daemon;
 pub mod error;
 mod events;

@@ -44,9 +44,13 @@ pub(crate) async fn remove(daemon: Arc<Daemon>, id: String) -> Result<()> {
 pub(super) async fn undo(daemon: &Daemon, pod: &Pod) -> Result<()> {
     let mut errors = Vec::new();
     if let Ok(shim) = pod.shim() {
-        // A shim that made only half of the pod may have nothing to shut down; what is left is looked for below.
+        // What a shim leaves that ends on the way is looked for below.
         if let Err(error) = shim.shutdown_sandbox(&pod.id).await {
             tracing::debug!(pod = pod.id, error = chain(&error), "the shim ended without an answer");
+            // One that has not made its pod yet knows of none, and ends as one that is idle.
+            if let Err(error) = shim.shutdown(&pod.id, false).await {
+                tracing::debug!(pod = pod.id, error = chain(&error), "the shim ended without an answer");
+            }
         }
         pod.set_shim(None);
     }
@@ -62,7 +66,7 @@ pub(super) async fn undo(daemon: &Daemon, pod: &Pod) -> Result<()> {
     }
 }
 
-/// Removes what lies about of a pod that has no record: its daemon died while it was made.
+/// Removes what lies about of a pod that has no record: its daemon died while it was made. Its shim may run.
 pub(crate) async fn remove_leftovers(daemon: &Daemon, id: &str) -> Result<()> {
     let record = PodRecord {
         version: VERSION,
@@ -75,7 +79,15 @@ pub(crate) async fn remove_leftovers(daemon: &Daemon, id: &str) -> Result<()> {
         stopped: false,
         ready: false,
     };
-    undo(daemon, &Pod::new(record, daemon.pod_bundle(id))).await
+    let pod = Pod::new(record, daemon.pod_bundle(id));
+    if pod.bundle.join("config.json").exists() {
+        // It gives the shim that is there, or one that has nothing to do and is ended with the pod.
+        match shim_api::Shim::start(&daemon.launch(id, &pod.bundle)).await {
+            Ok(shim) => pod.set_shim(Some(shim)),
+            Err(error) => tracing::warn!(pod = id, error = chain(&error), "look for its shim"),
+        }
+    }
+    undo(daemon, &pod).await
 }
 
 async fn remove_bundle(pod: &Pod) -> Result<()> {
