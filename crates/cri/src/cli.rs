@@ -9,6 +9,7 @@ use crate::commands::{self, Client, print};
 use crate::config::{Config, LogFormat};
 use crate::error::Result;
 use crate::serve;
+use crate::traces::{self, Traces};
 
 /// Runs pods for Kubernetes: the CRI runtime and image services
 #[derive(Parser)]
@@ -123,8 +124,14 @@ fn execute(line: CommandLine) -> Result<i32> {
     let config = line.globals.config()?;
     match line.command {
         Command::Serve => {
-            log(&config);
-            runtime()?.block_on(serve::serve(config))?;
+            let runtime = runtime()?;
+            let traces = Traces::open(&config.tracing, runtime.handle())?;
+            log(&config, traces.as_ref());
+            let served = runtime.block_on(serve::serve(config));
+            if let Some(traces) = traces {
+                traces.close();
+            }
+            served?;
         }
         Command::Config { what: ConfigCommand::Show } => print(&config.to_toml()?)?,
         // That it was read is the check.
@@ -188,15 +195,17 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
         .attempt(|| "start the executor".to_owned())
 }
 
-fn log(config: &Config) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::new(&config.log.level);
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    match config.log.format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
-    }
+fn log(config: &Config, traces: Option<&Traces>) {
+    use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
+    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let filter = EnvFilter::new(&config.log.level).and(filter_fn(traces::is_for_logs));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match config.log.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.map(Traces::layer)).init();
 }
 
 #[expect(clippy::print_stderr, reason = "a command line's errors go there")]

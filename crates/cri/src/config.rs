@@ -30,8 +30,16 @@ pub struct Config {
     pub streaming: Streaming,
     /// Plugins of the Node Resource Interface.
     pub nri: Nri,
+    /// Devices by the Container Device Interface.
+    pub cdi: Cdi,
+    /// Classes of quality of service.
+    pub qos: Qos,
     /// What is logged.
     pub log: Log,
+    /// Traces of calls.
+    pub tracing: Tracing,
+    /// The daemon's own figures.
+    pub metrics: Metrics,
 }
 
 impl Default for Config {
@@ -45,7 +53,11 @@ impl Default for Config {
             network: Network::default(),
             streaming: Streaming::default(),
             nri: Nri::default(),
+            cdi: Cdi::default(),
+            qos: Qos::default(),
             log: Log::default(),
+            tracing: Tracing::default(),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -269,6 +281,72 @@ impl Default for Nri {
     }
 }
 
+/// Devices by the Container Device Interface.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cdi {
+    /// Where vendors describe devices, the last folder the most important; none of them turns CDI off.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Default for Cdi {
+    fn default() -> Self {
+        Self { folders: vec!["/etc/cdi".into(), "/var/run/cdi".into()] }
+    }
+}
+
+/// Classes of quality of service, which annotations give to pods and containers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Qos {
+    /// The classes of block I/O, in goresctrl's format; nothing turns them off.
+    pub blockio_file: Option<PathBuf>,
+    /// A container that asks for a class of block I/O while they are off is made without; otherwise it is refused.
+    pub ignore_blockio_off: bool,
+    /// The classes of RDT, in goresctrl's format; nothing turns them off.
+    pub rdt_file: Option<PathBuf>,
+    /// A container that asks for a class of RDT while they are off is made without; otherwise it is refused.
+    pub ignore_rdt_off: bool,
+}
+
+/// How traces are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OtlpProtocol {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP as protobuf over HTTP.
+    Http,
+}
+
+/// Traces of calls, by OpenTelemetry's protocol.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tracing {
+    /// The collector, `http://host:4317`; empty for no traces. Without it the variable OTEL_EXPORTER_OTLP_ENDPOINT counts.
+    pub endpoint: String,
+    /// How it is spoken to.
+    pub protocol: OtlpProtocol,
+    /// How many of the calls that come without a decision of their client's are traced, from 0 to 1.
+    pub sampling_ratio: f64,
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self { endpoint: String::new(), protocol: OtlpProtocol::Grpc, sampling_ratio: 1.0 }
+    }
+}
+
+/// The daemon's own figures, for Prometheus.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Where `/metrics` and `/healthz` are served, `127.0.0.1:9323` or the path of a socket; empty for nowhere.
+    pub address: String,
+    /// With cAdvisor's figures of pods and containers.
+    pub pods: bool,
+}
+
 /// The form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -349,6 +427,24 @@ impl Config {
         }
         if self.streaming.tls_certificate.is_some() != self.streaming.tls_key.is_some() {
             return Err(Error::invalid("streaming.tls_certificate and streaming.tls_key belong together"));
+        }
+        if self.cdi.folders.iter().any(|folder| !folder.is_absolute()) {
+            return Err(Error::invalid("cdi.folders: each has to be absolute"));
+        }
+        if !(0.0..=1.0).contains(&self.tracing.sampling_ratio) {
+            return Err(Error::invalid(format!(
+                "tracing.sampling_ratio is {}; 0 to 1 is possible",
+                self.tracing.sampling_ratio
+            )));
+        }
+        let metrics = &self.metrics.address;
+        if !metrics.is_empty()
+            && !metrics.starts_with('/')
+            && metrics.parse::<std::net::SocketAddr>().is_err()
+        {
+            return Err(Error::invalid(format!(
+                "metrics.address is {metrics:?}, which is neither ADDRESS:PORT nor an absolute path"
+            )));
         }
         if !matches!(self.runtime.seccomp_unset.as_str(), "default" | "unconfined") {
             return Err(Error::invalid(format!(

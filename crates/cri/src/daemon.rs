@@ -7,15 +7,20 @@ use std::time::Duration;
 use images::Images;
 use network::Cni;
 use shim_api::{Launch, Options};
-use snapshots::Snapshotter;
+use snapshots::{ChainId, Snapshotter};
+use tracing::Instrument as _;
 
+use crate::cdi::Cdi;
 use crate::config::{Config, Handler, IpPreference};
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::events::Events;
+use crate::figures::Figures;
 use crate::host::Host;
+use crate::qos::Qos;
 use crate::state::Registry;
 use crate::store::{Contents, Store};
 use crate::streaming::Server;
+use crate::wire::v1::ImageSpec;
 
 /// The name of the daemon's containers among others that a shim may have.
 const NAMESPACE: &str = "cri";
@@ -31,8 +36,11 @@ pub(crate) struct Daemon {
     pub(crate) images: Images,
     pub(crate) snapshots: Arc<dyn Snapshotter>,
     pub(crate) cni: Cni,
+    pub(crate) cdi: Cdi,
+    pub(crate) qos: Qos,
     pub(crate) events: Events,
     pub(crate) plugins: Arc<::nri::Plugins>,
+    pub(crate) figures: Arc<Figures>,
     streaming: OnceLock<Server>,
     /// The shim's program, found.
     shim: PathBuf,
@@ -45,9 +53,12 @@ impl Daemon {
             std::fs::create_dir_all(folder).attempt(|| format!("make {}", folder.display()))?;
         }
         let shim = find_program(&config.runtime.shim)?;
-        let (store, contents) = Store::open(&config.root.join("records.redb"))?;
+        let figures = Arc::new(Figures::default());
+        let (store, contents) =
+            Store::open(&config.root.join("records.redb"), &config.state, figures.clone())?;
         let snapshots = open_snapshots(&config.root.join("layers"))?;
-        let images = open_images(&config, snapshots.clone())?;
+        let used = contents.containers.iter().flat_map(|record| record.image_volumes.clone()).collect();
+        let images = open_images(&config, snapshots.clone(), used)?;
         let cni = Cni::new(cni_config(&config));
         let systemd = config.uses_systemd();
         let daemon = Self {
@@ -58,8 +69,11 @@ impl Daemon {
             images,
             snapshots,
             cni,
+            cdi: Cdi::new(&config.cdi.folders),
+            qos: Qos::read(&config.qos)?,
             events: Events::default(),
             plugins: Arc::new(::nri::Plugins::new(&crate::plugins::config(&config.nri))),
+            figures,
             streaming: OnceLock::new(),
             shim,
             config,
@@ -86,6 +100,14 @@ impl Daemon {
             let known: Vec<&str> = handlers.keys().map(String::as_str).collect();
             Error::invalid(format!("no runtime handler {name:?}; there are: {}", known.join(", ")))
         })
+    }
+
+    /// All handlers have the same images; one that does not exist has none.
+    pub(crate) fn check_image_handler(&self, asked: &ImageSpec) -> Result<()> {
+        match self.handler(&asked.runtime_handler) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::caused(Kind::Invalid, "use image.runtime_handler", error)),
+        }
     }
 
     /// Where a pod's bundle lies.
@@ -131,14 +153,15 @@ impl Daemon {
 pub(crate) async fn to_the_end<T: Send + 'static>(
     verb: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    tokio::spawn(verb).await.attempt(|| "finish the call".to_owned())?
+    tokio::spawn(verb.in_current_span()).await.attempt(|| "finish the call".to_owned())?
 }
 
 /// Runs what blocks where it does no harm.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.attempt(|| "finish the call".to_owned())?
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work)).await.attempt(|| "finish the call".to_owned())?
 }
 
 fn find_program(program: &Path) -> Result<PathBuf> {
@@ -162,12 +185,13 @@ fn open_snapshots(root: &Path) -> Result<Arc<dyn Snapshotter>> {
     Ok(Arc::new(overlay))
 }
 
-fn open_images(config: &Config, snapshots: Arc<dyn Snapshotter>) -> Result<Images> {
+fn open_images(config: &Config, snapshots: Arc<dyn Snapshotter>, used: Vec<ChainId>) -> Result<Images> {
     let root = config.root.join("images");
     let mut images = images::Config::new(&root);
     images.network.registry_config_dirs.clone_from(&config.images.registry_folders);
     images.network.idle_timeout = Duration::from_secs(config.images.progress_timeout_secs);
     images.parallel = config.images.parallel_layers;
+    images.used = used;
     images.limits.bytes = config.images.max_unpacked_bytes;
     Images::open(images, snapshots).attempt(|| format!("open the images in {}", root.display()))
 }

@@ -2,15 +2,19 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use images::{Auth, Image as Known, Reference};
+use images::{Auth, Image as Known, Progress, Reference, Step};
 use tonic::{Request, Response, Status};
+use tracing::Instrument as _;
 
 use crate::clock;
 use crate::daemon::{Daemon, blocking, to_the_end};
 use crate::error::{Attempt as _, Error, Kind, Result, chain};
+use crate::state::lock;
+use crate::traces::step;
 use crate::wire::v1::image_service_server::ImageService;
 #[allow(clippy::wildcard_imports, reason = "nearly every message of the interface")]
 use crate::wire::v1::*;
@@ -39,7 +43,7 @@ impl ImageService for Images {
 
     async fn image_status(&self, request: Request<ImageStatusRequest>) -> Reply<ImageStatusResponse> {
         let request = request.into_inner();
-        let asked = name(request.image.as_ref())?;
+        let asked = name(&self.0, request.image.as_ref())?;
         let Some(found) = find(&self.0, asked)? else {
             return Ok(Response::new(ImageStatusResponse::default()));
         };
@@ -57,7 +61,7 @@ impl ImageService for Images {
     }
 
     async fn remove_image(&self, request: Request<RemoveImageRequest>) -> Reply<RemoveImageResponse> {
-        let asked = name(request.into_inner().image.as_ref())?.to_owned();
+        let asked = name(&self.0, request.into_inner().image.as_ref())?.to_owned();
         let daemon = self.0.clone();
         to_the_end(blocking(move || remove(&daemon, &asked))).await?;
         Ok(Response::new(RemoveImageResponse {}))
@@ -70,9 +74,12 @@ impl ImageService for Images {
     }
 }
 
-fn name(asked: Option<&ImageSpec>) -> Result<&str> {
-    let name = asked.map(|spec| spec.image.as_str()).unwrap_or_default();
-    if name.is_empty() { Err(Error::invalid("image.image is empty")) } else { Ok(name) }
+fn name<'a>(daemon: &Daemon, asked: Option<&'a ImageSpec>) -> Result<&'a str> {
+    let Some(asked) = asked.filter(|spec| !spec.image.is_empty()) else {
+        return Err(Error::invalid("image.image is empty"));
+    };
+    daemon.check_image_handler(asked)?;
+    Ok(&asked.image)
 }
 
 fn find(daemon: &Daemon, asked: &str) -> Result<Option<Known>> {
@@ -85,11 +92,12 @@ fn find(daemon: &Daemon, asked: &str) -> Result<Option<Known>> {
 
 /// All images, or the one that the filter names.
 fn list(daemon: &Daemon, filter: Option<ImageFilter>) -> Result<Vec<Image>> {
-    let asked = filter.and_then(|filter| filter.image).map(|spec| spec.image).unwrap_or_default();
-    if asked.is_empty() {
+    let asked = filter.and_then(|filter| filter.image).unwrap_or_default();
+    daemon.check_image_handler(&asked)?;
+    if asked.image.is_empty() {
         return Ok(daemon.images.list().iter().map(image).collect());
     }
-    Ok(find(daemon, &asked)?.iter().map(image).collect())
+    Ok(find(daemon, &asked.image)?.iter().map(image).collect())
 }
 
 fn image(known: &Known) -> Image {
@@ -108,7 +116,7 @@ fn image(known: &Known) -> Image {
 
 /// Pulls an image; gives its id, by which all calls know it.
 async fn pull(daemon: Arc<Daemon>, request: PullImageRequest) -> Result<String> {
-    let asked = name(request.image.as_ref())?;
+    let asked = name(&daemon, request.image.as_ref())?;
     let reference = Reference::parse(asked).attempt_as(Kind::Invalid, || format!("pull image {asked:?}"))?;
     let auth = request.auth.map(|auth| Auth {
         username: auth.username,
@@ -118,7 +126,11 @@ async fn pull(daemon: Arc<Daemon>, request: PullImageRequest) -> Result<String> 
         identity_token: auth.identity_token,
         registry_token: auth.registry_token,
     });
-    let pulled = daemon.images.pull(&reference, auth, &|_| {}).await;
+    let begun = Instant::now();
+    let received = Received::default();
+    let note = |progress: Progress<'_>| received.note(&progress);
+    let pulled = daemon.images.pull(&reference, auth, &note).instrument(step("image.pull")).await;
+    daemon.figures.pull_ends(pulled.is_ok(), begun.elapsed(), received.bytes());
     let pulled = pulled.map_err(|error| {
         let kind = error.kind();
         // The kubelet looks for this word in the text.
@@ -127,6 +139,22 @@ async fn pull(daemon: Arc<Daemon>, request: PullImageRequest) -> Result<String> 
     })?;
     pin(&daemon, &pulled);
     Ok(pulled.id.to_string())
+}
+
+/// What has come of each layer; a layer tells again and again.
+#[derive(Default)]
+struct Received(Mutex<HashMap<String, u64>>);
+
+impl Received {
+    fn note(&self, progress: &Progress<'_>) {
+        if progress.step != Step::Exists {
+            lock(&self.0).insert(progress.layer.to_string(), progress.received);
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        lock(&self.0).values().sum()
+    }
 }
 
 /// Protects the images that the configuration names.

@@ -8,14 +8,18 @@
 //!  recovery: after a start, records and shims are compared
 //! ```
 
+mod calls;
+mod cdi;
 pub mod cli;
 mod clock;
 mod commands;
 pub mod config;
 mod containers;
+mod copies;
 mod daemon;
 pub mod error;
 mod events;
+mod figures;
 mod host;
 mod id;
 mod image_service;
@@ -23,6 +27,7 @@ mod metrics;
 mod node;
 mod plugins;
 mod pods;
+mod qos;
 mod record;
 mod recovery;
 mod runtime_service;
@@ -33,4 +38,5 @@ mod state;
 mod stats;
 mod store;
 pub mod streaming;
+mod traces;
 pub mod wire;

@@ -4,6 +4,7 @@
 //! what cannot be asked of anybody: what was requested, what was given out, and how it ended.
 
 use serde::{Deserialize, Serialize};
+use snapshots::ChainId;
 
 use crate::wire::v1;
 
@@ -63,6 +64,9 @@ pub(crate) struct ContainerRecord {
     /// The limits it has now; those of the configuration until they are changed.
     #[serde(default)]
     pub(crate) resources: Option<v1::LinuxContainerResources>,
+    /// The topmost layers of the images that it has as volumes: these stay while it is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) image_volumes: Vec<ChainId>,
     /// Its user, as the image's files resolve it.
     #[serde(default)]
     pub(crate) user: v1::LinuxContainerUser,
@@ -144,6 +148,7 @@ mod tests {
                 reason: String::new(),
             }),
             resources: Some(v1::LinuxContainerResources { cpu_shares: 2, ..Default::default() }),
+            image_volumes: Vec::new(),
             user: v1::LinuxContainerUser { uid: 5, gid: 6, supplemental_groups: vec![7] },
         }
     }

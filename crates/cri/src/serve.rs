@@ -11,9 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 
+use crate::calls::Calls;
 use crate::config::{Config, Streaming};
 use crate::daemon::Daemon;
 use crate::error::{Attempt as _, Error, Kind, Result, chain};
+use crate::figures;
 use crate::image_service::Images;
 use crate::plugins;
 use crate::recovery;
@@ -36,10 +38,15 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     recovery::recover(&daemon, contents).await?;
     start_streaming(&daemon).await?;
     plugins::start(&daemon).await;
+    if let Some(address) = figures::listen(&daemon).await? {
+        tracing::info!(address, "figures for Prometheus");
+    }
     tracing::info!(socket = %socket.display(), "serving");
     let runtime = RuntimeServiceServer::new(Runtime(daemon.clone()));
+    let watch = Calls(daemon.figures.clone());
     let images = ImageServiceServer::new(Images(daemon.clone()));
     let served = Server::builder()
+        .layer(watch)
         .add_service(runtime.max_decoding_message_size(limit).max_encoding_message_size(limit))
         .add_service(images.max_decoding_message_size(limit).max_encoding_message_size(limit))
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), asked_to_end())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use shim_api::{NewProcess, Shim, Streams as ShimStreams};
+use shim_api::{NewProcess, Shim, Signal, Streams as ShimStreams};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
@@ -122,7 +122,7 @@ struct Session<'a> {
 impl Session<'_> {
     /// Copies until the process has ended and all that it wrote is with the client; its exit code.
     async fn run(&self, ends: Ends, streams: Streams) -> Result<i32> {
-        let Streams { stdin, stdout, stderr, resize, hangup: _ } = streams;
+        let Streams { stdin, stdout, stderr, resize, mut hangup } = streams;
         let outputs = async {
             tokio::join!(copy_out(ends.stdout, stdout), copy_out(ends.stderr, stderr));
         };
@@ -136,8 +136,12 @@ impl Session<'_> {
         };
         let ending = async { tokio::join!(exited, outputs).0 };
         let serving = async {
-            tokio::join!(self.copy_in(stdin, ends.stdin), self.follow(resize));
-            // Both may end long before the process does.
+            let abandoned = async {
+                hangup.wait().await;
+                self.end_abandoned().await;
+            };
+            tokio::join!(self.copy_in(stdin, ends.stdin), self.follow(resize), abandoned);
+            // All may end long before the process does.
             std::future::pending::<Infallible>().await
         };
         let exited = tokio::select! {
@@ -147,6 +151,21 @@ impl Session<'_> {
         exited
             .map(|exited| exited.code)
             .attempt(|| format!("wait for a process of container {}", self.container.id))
+    }
+
+    /// Ends a process whose client has gone away: nobody can reach it any more. The container's own first process is
+    /// nobody's client's.
+    async fn end_abandoned(&self) {
+        let Some(exec) = self.exec else { return };
+        let kill = Signal { number: 9, all: false };
+        if let Err(error) = self.shim.kill(&self.container.id, Some(exec), kill).await {
+            tracing::debug!(
+                container = self.container.id,
+                exec,
+                error = chain(&error),
+                "it has ended already"
+            );
+        }
     }
 
     async fn copy_in(&self, from: Option<Input>, to: Option<pipe::Sender>) {

@@ -3,6 +3,7 @@
 use crate::unpack;
 use compute::backend::Isolation;
 use compute::compat::{Arch, Host, System};
+use snapshots::ChainId;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ pub struct Config {
     pub discard_unpacked_layers: bool,
     /// The most that an archive may take on disk while it is imported, in bytes.
     pub import_limit: u64,
+    /// Layers that are in use without a snapshot ([`crate::Images::begin_use`]) since before this process began, once
+    /// for each user.
+    pub used: Vec<ChainId>,
 }
 
 /// How registries are asked.
@@ -69,6 +73,7 @@ impl Config {
             parallel: PARALLEL,
             discard_unpacked_layers: true,
             import_limit: 64 << 30,
+            used: Vec::new(),
         }
     }
 }

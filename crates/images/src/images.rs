@@ -50,7 +50,9 @@ impl Images {
             fs::create_dir_all(folder).map_err(failed("make", folder))?;
         }
         let store = Store::open(&config.root).map_err(Error::Store)?;
-        let kept = Kept { config, store, snapshotter, leases: Arc::new(Leases::default()) };
+        let leases = Arc::new(Leases::default());
+        config.used.iter().for_each(|chain| leases.begin_use(chain));
+        let kept = Kept { config, store, snapshotter, leases };
         garbage::collect(&kept)?;
         Ok(Self(Arc::new(kept)))
     }
@@ -140,6 +142,17 @@ impl Images {
             usage.inodes += copies.len() as u64;
         }
         Ok(usage)
+    }
+
+    /// Keeps a layer, with all below it, while somebody uses it without a snapshot of it: a volume is such a use. Its image
+    /// may be removed meanwhile. Not on disk: see [`Config::used`].
+    pub fn begin_use(&self, chain: &ChainId) {
+        self.0.leases.begin_use(chain);
+    }
+
+    /// Ends one such use; what nobody needs goes with the next [`Images::collect`].
+    pub fn end_use(&self, chain: &ChainId) {
+        self.0.leases.end_use(chain);
     }
 
     /// Removes all that nothing refers to: layers without an image or a snapshot on top, copies of layers. For when

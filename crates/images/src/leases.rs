@@ -1,6 +1,7 @@
 //! Leases: layers that somebody is fetching, or counts on while fetching others. Garbage collection leaves them alone.
 //!
-//! They are in memory alone: a pull does not outlive the process either, and what it left is garbage then.
+//! They are in memory alone: a pull does not outlive the process either, and what it left is garbage then. Whoever uses a
+//! layer without a snapshot of it holds it too, and says so again after a restart ([`crate::Config::used`]).
 
 use snapshots::ChainId;
 use std::collections::HashMap;
@@ -10,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     held: Mutex<HashMap<ChainId, usize>>,
+    /// By those who mount layers as they are. Such a user may stay for months, so it holds back nothing else.
+    used: Mutex<HashMap<ChainId, usize>>,
     fetching: Mutex<HashMap<ChainId, Weak<tokio::sync::Mutex<()>>>>,
 }
 
@@ -34,10 +37,28 @@ impl Leases {
     /// Runs `remove` unless somebody holds the layer; nobody can begin to hold it meanwhile.
     pub(crate) fn unless_held<T>(&self, chain: &ChainId, remove: impl FnOnce() -> T) -> Option<T> {
         let held = self.lock();
-        if held.contains_key(chain) { None } else { Some(remove()) }
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.contains_key(chain) || used.contains_key(chain) { None } else { Some(remove()) }
     }
 
-    /// Whether anybody holds anything.
+    /// Somebody begins to use a layer.
+    pub(crate) fn begin_use(&self, chain: &ChainId) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        *used.entry(chain.clone()).or_default() += 1;
+    }
+
+    /// Somebody does so no longer.
+    pub(crate) fn end_use(&self, chain: &ChainId) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = used.get_mut(chain) {
+            *count -= 1;
+            if *count == 0 {
+                used.remove(chain);
+            }
+        }
+    }
+
+    /// Whether any pull holds anything.
     pub(crate) fn are_held(&self) -> bool {
         !self.lock().is_empty()
     }

@@ -168,7 +168,8 @@ impl Shim {
         self.answered("checkpoint", id, response).map(drop)
     }
 
-    /// Changes the limits that are given.
+    /// Changes the limits that are given: of a container, or by the id of a sandbox of the control group that it has to
+    /// itself. Of sandboxes only Cofferdam's shim has this.
     pub async fn update(&self, id: &str, resources: &LinuxResources) -> Result<()> {
         let request = wire::update_request(id, resources).map_err(malformed("update", id))?;
         let response = self.tasks().update(patient(), &request).await;

@@ -4,7 +4,7 @@
 //! did before its shim. It goes on through errors, so that one thing that cannot be removed does not keep the others.
 
 use crate::flags::Flags;
-use crate::{address, backends, pod};
+use crate::{address, backends, pod, start};
 use anyhow::Context as _;
 use shim_api::Exited;
 use shim_api::outcome::Outcome;
@@ -45,7 +45,7 @@ pub(crate) fn delete(flags: &Flags) -> anyhow::Result<()> {
 
 /// Unless somebody listens.
 fn remove_socket(flags: &Flags) {
-    let socket = address::socket(None, &flags.address, &flags.namespace, &flags.id);
+    let socket = address::socket(start::params().as_ref(), &flags.address, &flags.namespace, &flags.id);
     if is_dead(&socket) {
         // What is left of it does no harm: the next shim of this name takes it over.
         let _ = std::fs::remove_file(&socket);

@@ -152,6 +152,16 @@ impl Service for Requests {
     }
 
     async fn update(&self, id: &str, resources: LinuxResources) -> Answer<()> {
+        // By its id the pod's own control group is meant.
+        if self.0.tasks().pod.as_ref().is_some_and(|pod| pod.id() == id) {
+            return self.with_pod(id, |pod| {
+                if pod.saved().update(&resources)? {
+                    return Ok(());
+                }
+                let text = format!("sandbox {id} has no control group of its own");
+                Err(Refusal::new(Kind::FailedPrecondition, text))
+            });
+        }
         self.with(id, |task| Ok(task.engine.update(&task.id, &resources)?))
     }
 

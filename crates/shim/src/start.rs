@@ -44,7 +44,7 @@ pub(crate) fn start(flags: &Flags) -> anyhow::Result<()> {
 }
 
 /// What the daemon wrote to standard input. Older ones write options, which are no concern of ours, or nothing.
-fn params() -> Option<Params> {
+pub(crate) fn params() -> Option<Params> {
     let mut input = Vec::new();
     // A terminal is somebody who tries this by hand.
     if rustix::termios::isatty(rustix::stdio::stdin()) {

@@ -1,13 +1,14 @@
 //! CreateContainer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use compute::Mount;
-use images::Image;
+use images::{Image, Images};
 use oci_spec::runtime::Spec;
 use snapshots::{ChainId, IdMap, IdMaps, Prepare};
 
+use crate::cdi;
 use crate::clock;
 use crate::daemon::{Daemon, blocking};
 use crate::error::{Attempt as _, Error, Kind, Result};
@@ -21,6 +22,7 @@ use crate::spec::{
     signal_of_name, signal_of_wire,
 };
 use crate::state::{Container, Pod};
+use crate::traces::step;
 use crate::wire::v1::{
     ContainerConfig, ContainerEventType, CreateContainerRequest, IdMapping, ImageSpec,
     LinuxContainerSecurityContext, NamespaceMode,
@@ -81,14 +83,19 @@ async fn make(
     }
     let target = target(daemon, pod, &config)?;
     let work = (daemon.clone(), pod.clone(), id.to_owned(), image);
-    let (record, spec) = blocking(move || {
+    let (record, spec, volumes) = blocking(move || {
         let (daemon, pod, id, image) = work;
-        write(&daemon, &pod, &id, &image, config, target)
+        let volumes = ImageVolumes::find(&daemon, &config)?;
+        let (record, spec) = write(&daemon, &pod, &id, &image, config, target, &volumes)?;
+        Ok((record, spec, volumes))
     })
     .await?;
     let container = Arc::new(Container::new(record, pod.clone(), daemon.container_bundle(id)));
     match announce(daemon, &container, spec).await {
-        Ok(()) => Ok(container),
+        Ok(()) => {
+            volumes.keep();
+            Ok(container)
+        }
         Err(error) => {
             plugins::undo_container(daemon, &container).await;
             Err(error)
@@ -113,6 +120,13 @@ fn find_image(daemon: &Daemon, asked: &ImageSpec) -> Result<Image> {
     let Some(name) = names.into_iter().find(|name| !name.is_empty()) else {
         return Err(Error::invalid("config.image is missing"));
     };
+    daemon.check_image_handler(asked)?;
+    if Path::new(name).is_absolute() {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("config.image {name:?} names a checkpoint: containers are not made from checkpoints"),
+        ));
+    }
     let found = daemon.images.find(name).attempt(|| format!("look for image {name:?}"))?;
     found.ok_or_else(|| Error::not_found("image", name))
 }
@@ -148,6 +162,7 @@ fn write(
     image: &Image,
     config: ContainerConfig,
     target_pid: Option<i32>,
+    image_volumes: &ImageVolumes,
 ) -> Result<(ContainerRecord, Spec)> {
     let pod_record = pod.record();
     let security = security(&config);
@@ -155,17 +170,15 @@ fn write(
     let rootfs = bundle.join("rootfs");
     std::fs::create_dir_all(&rootfs).attempt(|| format!("make {}", rootfs.display()))?;
     let options = Prepare { id_map: id_maps(pod_mappings(&pod_record.config)?), read_only: false };
-    daemon
-        .snapshots
-        .prepare(id, &image.chain, &options)
+    step("snapshot.prepare")
+        .in_scope(|| daemon.snapshots.prepare(id, &image.chain, &options))
         .attempt(|| format!("make the root of container {id}"))?;
     let user = resolve(&security, image.user(), &accounts(daemon, &image.chain)?)?;
-    let image_mounts = image_mounts(daemon, &config)?;
     let volumes = volumes(daemon, id, image, options.id_map.as_ref())?;
     let handler = daemon.handler(&pod_record.handler)?;
     let namespaces = Namespaces::of(&pod_record.config)?;
     let log_path = log_path(&pod_record.config.log_directory, &config.log_path)?;
-    let spec = container_spec(&ContainerRequest {
+    let mut spec = container_spec(&ContainerRequest {
         id,
         config: &config,
         pod: &pod_record,
@@ -173,7 +186,7 @@ fn write(
         shared: &pods::shared(&pod.bundle, namespaces),
         image: Some(&image.config),
         user: &user,
-        image_mounts: &image_mounts,
+        image_mounts: &image_volumes.mounts,
         volumes: &volumes,
         target_pid,
         annotations: of_container(&pod_record, &config, handler, &name_of(image)),
@@ -182,6 +195,8 @@ fn write(
         handler,
         systemd: daemon.systemd,
     })?;
+    daemon.cdi.inject(&mut spec, &cdi::asked(&config)?)?;
+    daemon.qos.apply(&mut spec, &config, &pod_record.config)?;
     let file = bundle.join("config.json");
     let text = serde_json::to_vec(&spec).attempt(|| format!("write {}", file.display()))?;
     std::fs::write(&file, text).attempt(|| format!("write {}", file.display()))?;
@@ -199,6 +214,7 @@ fn write(
         started_at: 0,
         end: None,
         resources,
+        image_volumes: image_volumes.used.clone(),
         user: user.reported(),
     };
     Ok((record, spec))
@@ -254,7 +270,7 @@ fn image_file(daemon: &Daemon, chain: &ChainId, path: &str) -> Result<String> {
         mounts => mounts.attempt(attempted)?,
     };
     match mounts.as_slice() {
-        [Mount { source, .. }] if std::path::Path::new(source).is_file() => {
+        [Mount { source, .. }] if Path::new(source).is_file() => {
             let text = std::fs::read(source).attempt(attempted)?;
             Ok(String::from_utf8_lossy(&text).into_owned())
         }
@@ -295,18 +311,43 @@ fn volumes(
     Ok(volumes)
 }
 
-/// How the images that are asked for as volumes are mounted.
-fn image_mounts(daemon: &Daemon, config: &ContainerConfig) -> Result<Vec<(usize, Vec<Mount>)>> {
-    let mut mounts = Vec::new();
-    for (index, mount) in config.mounts.iter().enumerate() {
-        let Some(asked) = mount.image.as_ref().filter(|image| !image.image.is_empty()) else { continue };
-        let failed =
-            || format!("ImageVolumeMountFailed: mount image {:?} on {}", asked.image, mount.container_path);
-        let image = find_image(daemon, asked)?;
-        let view = daemon.snapshots.view(&image.chain, &mount.image_sub_path).attempt(failed)?;
-        mounts.push((index, view));
+/// The images that are asked for as volumes. Their layers stay, whatever becomes of the images, until this is dropped
+/// or the container that keeps them is removed.
+struct ImageVolumes {
+    images: Images,
+    used: Vec<ChainId>,
+    /// By the number of the request's mount.
+    mounts: Vec<(usize, Vec<Mount>)>,
+}
+
+impl ImageVolumes {
+    fn find(daemon: &Daemon, config: &ContainerConfig) -> Result<Self> {
+        let mut volumes = Self { images: daemon.images.clone(), used: Vec::new(), mounts: Vec::new() };
+        for (index, mount) in config.mounts.iter().enumerate() {
+            let Some(asked) = mount.image.as_ref().filter(|image| !image.image.is_empty()) else { continue };
+            let failed = || {
+                format!("ImageVolumeMountFailed: mount image {:?} on {}", asked.image, mount.container_path)
+            };
+            let image = find_image(daemon, asked)?;
+            // First held, then looked at: an image that is removed at this moment either stays whole or is missed.
+            volumes.images.begin_use(&image.chain);
+            volumes.used.push(image.chain.clone());
+            let view = daemon.snapshots.view(&image.chain, &mount.image_sub_path).attempt(failed)?;
+            volumes.mounts.push((index, view));
+        }
+        Ok(volumes)
     }
-    Ok(mounts)
+
+    /// Leaves them to the container that is on record.
+    fn keep(mut self) {
+        self.used.clear();
+    }
+}
+
+impl Drop for ImageVolumes {
+    fn drop(&mut self) {
+        self.used.iter().for_each(|chain| self.images.end_use(chain));
+    }
 }
 
 fn id_maps(mappings: Option<Mappings<'_>>) -> Option<IdMaps> {

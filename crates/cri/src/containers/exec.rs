@@ -8,12 +8,14 @@ use rustix::fs::Mode;
 use shim_api::{NewProcess, Shim, Signal, Streams};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
+use tracing::Instrument as _;
 
 use crate::daemon::Daemon;
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::id;
 use crate::spec::{exec_process, read_spec};
 use crate::state::Container;
+use crate::traces::step;
 use crate::wire::v1::{ExecSyncRequest, ExecSyncResponse};
 
 /// What is kept of each stream; a message of the interface holds no more than both.
@@ -36,8 +38,9 @@ pub(crate) async fn exec_sync(daemon: Arc<Daemon>, request: ExecSyncRequest) -> 
         terminal: false,
     };
     let new = NewProcess { id: container.id.clone(), exec_id: exec.clone(), process, streams };
-    shim.exec(&new).await.attempt(attempted)?;
-    if let Err(error) = shim.start_process(&container.id, &exec).await {
+    shim.exec(&new).instrument(step("shim.exec")).await.attempt(attempted)?;
+    let started = shim.start_process(&container.id, &exec).instrument(step("shim.start_process")).await;
+    if let Err(error) = started {
         forget(&shim, &container, &exec).await;
         return Err(error).attempt(attempted);
     }

@@ -7,12 +7,14 @@ use std::sync::atomic::Ordering;
 
 use rustix::mount::UnmountFlags;
 use snapshots::Snapshotter;
+use tracing::Instrument as _;
 
 use crate::daemon::{Daemon, blocking};
 use crate::error::{Attempt as _, Error, Kind, Result, chain};
 use crate::events;
 use crate::plugins::{self, ContainerEvent};
 use crate::state::Container;
+use crate::traces::step;
 use crate::wire::v1::ContainerEventType;
 
 /// Removes a container, killing it if it runs. One that is not there is removed.
@@ -38,7 +40,7 @@ pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Conta
         plugins::note("a container goes", &container.id, told);
     }
     if let Ok(shim) = container.pod.shim() {
-        match shim.delete(&container.id, None).await {
+        match shim.delete(&container.id, None).instrument(step("shim.delete")).await {
             // Its daemon may have died between this and the next step, or the shim has.
             Ok(_) | Err(shim_api::Error::NoAnswer { .. }) => {}
             Err(error) if error.kind() == shim_api::Kind::NotFound => {}
@@ -55,8 +57,9 @@ pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Conta
     daemon.store.remove_container(&container.id).await?;
     daemon.registry.remove_container(&container.id);
     events::tell(daemon, ContainerEventType::ContainerDeletedEvent, &container.id, &container.pod);
-    let image = container.with(|record| record.image_id.clone());
-    if matches!(daemon.images.find(&image), Ok(None)) {
+    let (image, volumes) = container.with(|record| (record.image_id.clone(), record.image_volumes.clone()));
+    volumes.iter().for_each(|chain| daemon.images.end_use(chain));
+    if !volumes.is_empty() || matches!(daemon.images.find(&image), Ok(None)) {
         collect(daemon.clone());
     }
     Ok(())
@@ -78,7 +81,7 @@ pub(crate) async fn remove_leftovers(daemon: &Daemon, id: &str) -> Result<()> {
     let folders = [daemon.volumes(id), bundle.clone()];
     let id = id.to_owned();
     blocking(move || {
-        remove_root(&snapshots, &id, &bundle)?;
+        step("snapshot.remove").in_scope(|| remove_root(&snapshots, &id, &bundle))?;
         folders.iter().try_for_each(|folder| remove_folder(folder))
     })
     .await

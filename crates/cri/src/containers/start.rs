@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use shim_api::outcome::Outcome;
 use shim_api::{NewTask, Shim, Streams, cri_log, cri_stdin};
+use tracing::Instrument as _;
 
 use crate::clock;
 use crate::daemon::Daemon;
@@ -14,6 +15,7 @@ use crate::plugins::{self, ContainerEvent};
 use crate::pods;
 use crate::record::{ContainerRecord, End};
 use crate::state::{Container, UNKNOWN};
+use crate::traces::step;
 use crate::wire::v1::{ContainerEventType, ContainerState};
 
 /// The exit code of a container that never ran, as every runtime reports it.
@@ -75,10 +77,16 @@ async fn run(daemon: &Daemon, container: &Container, shim: &Shim) -> Result<i32>
         checkpoint: None,
         options: daemon.shim_options(),
     };
-    shim.create(&task).await.attempt(|| format!("create container {}", container.id))?;
+    shim.create(&task)
+        .instrument(step("shim.create"))
+        .await
+        .attempt(|| format!("create container {}", container.id))?;
     // It has its namespaces and its cgroup by now, and runs nothing.
     plugins::tell_container(daemon, ContainerEvent::Start, container).await?;
-    shim.start_task(&container.id).await.attempt(|| format!("start container {}", container.id))
+    shim.start_task(&container.id)
+        .instrument(step("shim.start"))
+        .await
+        .attempt(|| format!("start container {}", container.id))
 }
 
 /// Output goes to the log by the shim, which outlives this daemon; input comes from those who attach.

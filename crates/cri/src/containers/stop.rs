@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shim_api::{Shim, Signal};
+use tracing::Instrument as _;
 
 use crate::daemon::Daemon;
 use crate::error::{Error, Kind, Result};
 use crate::plugins;
 use crate::record::End;
 use crate::state::Container;
+use crate::traces::step;
 
 /// SIGKILL.
 const KILL: i32 = 9;
@@ -85,7 +87,8 @@ async fn note_lost(daemon: &Arc<Daemon>, container: &Container) {
 
 /// A process that has ended needs no signal; a shim that is gone has none to pass it on to, and the watcher will know.
 async fn send(shim: &Shim, container: &Container, number: i32, all: bool) -> Result<()> {
-    match shim.kill(&container.id, None, Signal { number, all }).await {
+    let signal = Signal { number, all };
+    match shim.kill(&container.id, None, signal).instrument(step("shim.kill")).await {
         Ok(()) | Err(shim_api::Error::NoAnswer { .. }) => Ok(()),
         Err(error) if error.kind() == shim_api::Kind::NotFound => Ok(()),
         Err(error) => Err(Error::caused(

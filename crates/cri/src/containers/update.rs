@@ -18,12 +18,10 @@ pub(crate) async fn update_resources(
     request: UpdateContainerResourcesRequest,
 ) -> Result<()> {
     let container = daemon.registry.container(&request.container_id)?;
-    let Some(change) = request.linux else {
-        return match request.windows {
-            Some(_) => Err(Error::invalid("windows: this host runs Linux containers")),
-            None => Ok(()),
-        };
-    };
+    if request.windows.is_some() {
+        return Err(Error::invalid("windows: this host runs Linux containers"));
+    }
+    let Some(change) = request.linux else { return Ok(()) };
     let _block = daemon.plugins.verb().await;
     may_change(&container)?;
     let (change, resources, others) = plugins::update(&daemon, &container, change).await?;

@@ -9,13 +9,9 @@ use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::host::Host;
 use crate::wire::v1;
 
-/// The configuration with everything in it that plugins want. Devices of the Container Device Interface are named beside
-/// it: what they stand for is not a plugin's to say.
-pub(super) fn adjust(
-    spec: &Spec,
-    wanted: &api::ContainerAdjustment,
-    host: &Host,
-) -> Result<(Spec, Vec<String>)> {
+/// The configuration with everything in it that plugins want, but for what has only a name there: devices of the Container
+/// Device Interface and classes of quality of service.
+pub(super) fn adjust(spec: &Spec, wanted: &api::ContainerAdjustment, host: &Host) -> Result<Spec> {
     let wrong = || "apply what NRI plugins want of a container".to_owned();
     let mut json = serde_json::to_value(spec).attempt(wrong)?;
     let spec = &mut json;
@@ -38,8 +34,7 @@ pub(super) fn adjust(
     if let Some(linux) = &wanted.linux {
         adjust_linux(spec, linux, host)?;
     }
-    let cdi = wanted.cdi_devices.iter().map(|device| device.name.clone()).collect();
-    Ok((serde_json::from_value(json).attempt_as(Kind::Invalid, wrong)?, cdi))
+    serde_json::from_value(json).attempt_as(Kind::Invalid, wrong)
 }
 
 /// Sets those limits that plugins have set.
@@ -49,6 +44,13 @@ pub(super) fn set_limits(
     host: &Host,
 ) -> Result<LinuxResources> {
     let wrong = || "apply limits of NRI plugins".to_owned();
+    for (class, field) in [(&wanted.blockio_class, "blockio_class"), (&wanted.rdt_class, "rdt_class")] {
+        if let Some(class) = class {
+            let says =
+                format!("an NRI plugin wants {field} {:?} of a container that is made already", class.value);
+            return Err(Error::new(Kind::Unsupported, says));
+        }
+    }
     let mut json = serde_json::to_value(resources).attempt(wrong)?;
     limits(&mut json, wanted, host)?;
     serde_json::from_value(json).attempt_as(Kind::Invalid, wrong)
@@ -141,13 +143,6 @@ fn adjust_linux(spec: &mut Value, wanted: &api::LinuxContainerAdjustment, host: 
 }
 
 fn limits(resources: &mut Value, wanted: &api::LinuxResources, host: &Host) -> Result<()> {
-    for (class, field) in [(&wanted.blockio_class, "blockio_class"), (&wanted.rdt_class, "rdt_class")] {
-        if let Some(class) = class {
-            let says =
-                format!("an NRI plugin wants {field} {:?}: no classes are configured here", class.value);
-            return Err(Error::new(Kind::Unsupported, says));
-        }
-    }
     if !wanted.unified.is_empty() && !host.cgroup2 {
         return Err(Error::invalid("an NRI plugin wants unified limits, which need cgroup version 2 alone"));
     }
@@ -441,7 +436,7 @@ mod tests {
     }
 
     fn adjusted(wanted: &api::ContainerAdjustment) -> Value {
-        serde_json::to_value(adjust(&spec(), wanted, &host()).unwrap().0).unwrap()
+        serde_json::to_value(adjust(&spec(), wanted, &host()).unwrap()).unwrap()
     }
 
     fn linux(wanted: api::LinuxContainerAdjustment) -> api::ContainerAdjustment {
@@ -576,10 +571,8 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_refused_by_name() {
         let class = |name: &str| Some(api::OptionalString { value: name.to_owned() });
-        let limits = |limits| {
-            let wanted = api::LinuxContainerAdjustment { resources: Some(limits), ..Default::default() };
-            adjust(&spec(), &linux(wanted), &host()).unwrap_err().to_string()
-        };
+        let limits =
+            |wanted| set_limits(&LinuxResources::default(), &wanted, &host()).unwrap_err().to_string();
         let error = limits(api::LinuxResources { blockio_class: class("slow"), ..Default::default() });
         assert!(error.contains("blockio_class \"slow\""), "{error}");
         let error = limits(api::LinuxResources { rdt_class: class("gold"), ..Default::default() });

@@ -35,10 +35,10 @@ pub(crate) use ::nri::{ContainerEvent, PodEvent};
 pub(crate) use wishes::update;
 
 use crate::daemon::{Daemon, blocking};
-use crate::error::{Attempt as _, Error, Kind, Result, chain};
+use crate::error::{Attempt as _, Kind, Result, chain};
 use crate::spec::{merge, of_pod, read_spec, write_spec};
 use crate::state::{Container, Pod};
-use crate::wire::v1::ContainerState;
+use crate::wire::v1::{ContainerState, LinuxContainerResources};
 
 /// How the daemon treats plugins.
 pub(crate) fn config(config: &crate::config::Nri) -> Config {
@@ -133,19 +133,26 @@ pub(crate) async fn create(daemon: &Arc<Daemon>, container: &Container, spec: Sp
         container.with(|record| message::container(record, ContainerState::ContainerUnknown, 0, Some(&spec)));
     let wanted = daemon.plugins.create_container(pod, shown).await;
     let wanted = wanted.attempt(|| format!("ask NRI plugins about container {}", container.id))?;
-    let (spec, cdi) = adjust::adjust(&spec, &wanted.adjustment, &daemon.host)?;
-    if let Some(name) = cdi.first() {
-        let says = format!("an NRI plugin wants the CDI device {name:?}: CDI is not supported");
-        return Err(Error::new(Kind::Unsupported, says));
-    }
-    if let Some(limits) = wanted.adjustment.linux.and_then(|linux| linux.resources) {
+    let mut spec = adjust::adjust(&spec, &wanted.adjustment, &daemon.host)?;
+    let devices: Vec<String> =
+        wanted.adjustment.cdi_devices.iter().map(|device| device.name.clone()).collect();
+    let limits = wanted.adjustment.linux.and_then(|linux| linux.resources).unwrap_or_default();
+    let (shared, bundle) = (daemon.clone(), container.bundle.clone());
+    let [blockio, rdt] =
+        [&limits.blockio_class, &limits.rdt_class].map(|class| Some(class.as_ref()?.value.clone()));
+    blocking(move || {
+        shared.cdi.inject(&mut spec, &devices)?;
+        shared.qos.apply_wanted(&mut spec, blockio.as_deref(), rdt.as_deref())?;
+        write_spec(&bundle, &spec)
+    })
+    .await?;
+    let reported = adjust::reported(&limits);
+    if reported != LinuxContainerResources::default() {
         container.change(|record| {
             let now = record.resources.clone().unwrap_or_default();
-            record.resources = Some(merge(&now, &adjust::reported(&limits)));
+            record.resources = Some(merge(&now, &reported));
         });
     }
-    let bundle = container.bundle.clone();
-    blocking(move || write_spec(&bundle, &spec)).await?;
     wishes::apply(daemon, wanted.updates).await?;
     wishes::evict(daemon, wanted.evictions);
     Ok(())

@@ -132,6 +132,7 @@ fn container(daemon: &Daemon, pod: &Arc<Pod>, id: &str) -> Arc<Container> {
         started_at: 0,
         end: None,
         resources: None,
+        image_volumes: Vec::new(),
         user: v1::LinuxContainerUser::default(),
     };
     let bundle = daemon.container_bundle(id);

@@ -1,19 +1,26 @@
 //! The pod's network: what is asked of the plugins, and the addresses that they give.
 
+use std::time::Instant;
+
 use ::network::{Attachment, Bandwidth, DnsConfig, PortMapping, Protocol, netns};
+use tracing::Instrument as _;
 
 use crate::daemon::Daemon;
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::record::PodRecord;
 use crate::spec::Namespaces;
 use crate::state::Pod;
+use crate::traces::step;
 use crate::wire::v1;
 
 /// Joins the pod to its networks, and notes its addresses.
 pub(super) async fn attach(daemon: &Daemon, pod: &Pod) -> Result<()> {
     let attachment = attachment(pod)?;
     let attempted = || format!("set up the network of pod {}", pod.id);
-    let attached = daemon.cni.add(&attachment).await.attempt(attempted)?;
+    let begun = Instant::now();
+    let attached = daemon.cni.add(&attachment).instrument(step("network.add")).await;
+    daemon.figures.network_ends("add", attached.is_ok(), begun.elapsed());
+    let attached = attached.attempt(attempted)?;
     if attached.ips.is_empty() {
         return Err(Error::new(Kind::Internal, format!("the network gave pod {} no address", pod.id)));
     }
@@ -28,7 +35,11 @@ pub(crate) async fn detach(daemon: &Daemon, pod: &Pod) -> Result<()> {
         return Ok(());
     }
     let attempted = || format!("take down the network of pod {}", pod.id);
-    daemon.cni.del(&attachment(pod)?).await.attempt(attempted)?;
+    let attachment = attachment(pod)?;
+    let begun = Instant::now();
+    let detached = daemon.cni.del(&attachment).instrument(step("network.del")).await;
+    daemon.figures.network_ends("del", detached.is_ok(), begun.elapsed());
+    detached.attempt(attempted)?;
     netns::remove(&pod.pins().net()).attempt(attempted)
 }
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tracing::Instrument as _;
+
 use super::{files, network, stop};
 use crate::containers;
 use crate::daemon::{Daemon, blocking};
@@ -11,6 +13,7 @@ use crate::events;
 use crate::plugins::{self, PodEvent};
 use crate::record::{PodRecord, VERSION};
 use crate::state::Pod;
+use crate::traces::step;
 use crate::wire::v1::ContainerEventType;
 
 /// Removes a pod with all its containers. One that is not there is removed.
@@ -30,7 +33,8 @@ pub(crate) async fn remove(daemon: Arc<Daemon>, id: String) -> Result<()> {
     }
     if let Ok(shim) = pod.shim() {
         // It ends while it answers.
-        if let Err(error) = shim.shutdown_sandbox(&pod.id).await {
+        let ending = shim.shutdown_sandbox(&pod.id).instrument(step("shim.shutdown_sandbox"));
+        if let Err(error) = ending.await {
             tracing::debug!(pod = pod.id, error = chain(&error), "the shim ended without an answer");
         }
         pod.set_shim(None);
@@ -46,9 +50,13 @@ pub(crate) async fn remove(daemon: Arc<Daemon>, id: String) -> Result<()> {
 pub(super) async fn undo(daemon: &Daemon, pod: &Pod) -> Result<()> {
     let mut errors = Vec::new();
     if let Ok(shim) = pod.shim() {
-        // A shim that made only half of the pod may have nothing to shut down; what is left is looked for below.
+        // What a shim leaves that ends on the way is looked for below.
         if let Err(error) = shim.shutdown_sandbox(&pod.id).await {
             tracing::debug!(pod = pod.id, error = chain(&error), "the shim ended without an answer");
+            // One that has not made its pod yet knows of none, and ends as one that is idle.
+            if let Err(error) = shim.shutdown(&pod.id, false).await {
+                tracing::debug!(pod = pod.id, error = chain(&error), "the shim ended without an answer");
+            }
         }
         pod.set_shim(None);
     }
@@ -64,7 +72,7 @@ pub(super) async fn undo(daemon: &Daemon, pod: &Pod) -> Result<()> {
     }
 }
 
-/// Removes what lies about of a pod that has no record: its daemon died while it was made.
+/// Removes what lies about of a pod that has no record: its daemon died while it was made. Its shim may run.
 pub(crate) async fn remove_leftovers(daemon: &Daemon, id: &str) -> Result<()> {
     let record = PodRecord {
         version: VERSION,
@@ -77,7 +85,15 @@ pub(crate) async fn remove_leftovers(daemon: &Daemon, id: &str) -> Result<()> {
         stopped: false,
         ready: false,
     };
-    undo(daemon, &Pod::new(record, daemon.pod_bundle(id))).await
+    let pod = Pod::new(record, daemon.pod_bundle(id));
+    if pod.bundle.join("config.json").exists() {
+        // It gives the shim that is there, or one that has nothing to do and is ended with the pod.
+        match shim_api::Shim::start(&daemon.launch(id, &pod.bundle)).await {
+            Ok(shim) => pod.set_shim(Some(shim)),
+            Err(error) => tracing::warn!(pod = id, error = chain(&error), "look for its shim"),
+        }
+    }
+    undo(daemon, &pod).await
 }
 
 async fn remove_bundle(pod: &Pod) -> Result<()> {

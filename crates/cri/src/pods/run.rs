@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use super::{files, network};
 use crate::clock;
 use crate::daemon::{Daemon, blocking};
@@ -12,6 +14,7 @@ use crate::plugins::{self, PodEvent};
 use crate::record::{PodRecord, VERSION};
 use crate::spec::{Namespaces, PodRequest, of_pod, pod_spec};
 use crate::state::Pod;
+use crate::traces::step;
 use crate::wire::v1::{ContainerEventType, PodSandboxConfig, RunPodSandboxRequest};
 
 /// Makes a pod and everything that its containers share, and gives its id; or leaves nothing behind.
@@ -56,7 +59,7 @@ pub(crate) fn name(config: &PodSandboxConfig) -> Result<String> {
     if metadata.name.is_empty() || metadata.uid.is_empty() {
         return Err(Error::invalid("config.metadata needs a name and a uid"));
     }
-    if config.windows.is_some() && config.linux.is_none() {
+    if config.windows.is_some() {
         return Err(Error::invalid("config.windows: this host runs Linux pods"));
     }
     Ok(format!("pod {}_{}_{}_{}", metadata.name, metadata.namespace, metadata.uid, metadata.attempt))
@@ -64,7 +67,7 @@ pub(crate) fn name(config: &PodSandboxConfig) -> Result<String> {
 
 async fn make(daemon: &Arc<Daemon>, pod: &Arc<Pod>) -> Result<()> {
     let namespaces = pod.with(|record| Namespaces::of(&record.config))?;
-    prepare(daemon, pod, namespaces).await?;
+    prepare(daemon, pod, namespaces).instrument(step("pod.prepare")).await?;
     if namespaces.host_network() || namespaces.user {
         start_shim(daemon, pod, namespaces).await?;
         if !namespaces.host_network() {
@@ -129,7 +132,10 @@ async fn prepare(daemon: &Arc<Daemon>, pod: &Arc<Pod>, namespaces: Namespaces) -
 
 async fn start_shim(daemon: &Arc<Daemon>, pod: &Arc<Pod>, namespaces: Namespaces) -> Result<()> {
     let attempted = || format!("start the shim of pod {}", pod.id);
-    let shim = shim_api::Shim::start(&daemon.launch(&pod.id, &pod.bundle)).await.attempt(attempted)?;
+    let shim = shim_api::Shim::start(&daemon.launch(&pod.id, &pod.bundle))
+        .instrument(step("shim.start"))
+        .await
+        .attempt(attempted)?;
     let address = shim.address().to_owned();
     pod.change(|record| record.shim = address);
     pod.set_shim(Some(shim.clone()));
@@ -141,8 +147,8 @@ async fn start_shim(daemon: &Arc<Daemon>, pod: &Arc<Pod>, namespaces: Namespaces
         options: daemon.shim_options(),
         annotations: Default::default(),
     };
-    shim.create_sandbox(&sandbox).await.attempt(attempted)?;
-    shim.start_sandbox(&pod.id).await.attempt(attempted)?;
+    shim.create_sandbox(&sandbox).instrument(step("shim.create_sandbox")).await.attempt(attempted)?;
+    shim.start_sandbox(&pod.id).instrument(step("shim.start_sandbox")).await.attempt(attempted)?;
     Ok(())
 }
 

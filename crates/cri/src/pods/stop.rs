@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tracing::Instrument as _;
 
 use super::network;
 use crate::containers;
@@ -13,6 +14,7 @@ use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::events;
 use crate::plugins::{self, PodEvent};
 use crate::state::Pod;
+use crate::traces::step;
 use crate::wire::v1::ContainerEventType;
 
 /// Ends the pod's containers and gives up its network. A pod that is not there, or stopped already, is stopped.
@@ -55,7 +57,7 @@ pub(crate) async fn stop_running(daemon: &Arc<Daemon>, pod: &Arc<Pod>) -> Result
 /// Has the shim remove the pod's namespaces and cgroup; of one that is gone, whatever it left.
 pub(super) async fn stop_shim(daemon: &Daemon, pod: &Pod) -> Result<()> {
     if let Ok(shim) = pod.shim() {
-        match shim.stop_sandbox(&pod.id, Duration::ZERO).await {
+        match shim.stop_sandbox(&pod.id, Duration::ZERO).instrument(step("shim.stop_sandbox")).await {
             Ok(()) => return Ok(()),
             Err(error @ shim_api::Error::Refused { .. }) => {
                 return Err(Error::caused(Kind::Internal, format!("stop pod {}", pod.id), error));

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use crate::daemon::Daemon;
-use crate::error::Result;
+use crate::error::{Attempt as _, Result};
 use crate::plugins::{self, PodEvent};
+use crate::spec::{has_own_cgroup, limits, merge};
+use crate::traces::step;
 use crate::wire::v1::UpdatePodSandboxResourcesRequest;
 
-/// Notes the pod's new limits. The kubelet has set them on the pod's cgroup, which is its own, before it calls.
+/// Changes the pod's limits. Those of a cgroup that the kubelet made are the kubelet's, who has set them before it calls
+/// and only tells; a cgroup that this daemon made for the pod is given them here.
 pub(crate) async fn update_resources(
     daemon: Arc<Daemon>,
     request: UpdatePodSandboxResourcesRequest,
@@ -16,13 +21,24 @@ pub(crate) async fn update_resources(
     let _block = daemon.plugins.verb().await;
     let _turn = pod.turn.lock().await;
     plugins::update_pod(&daemon, &pod, &request).await?;
+    if let Some(change) = &request.resources {
+        let wanted = limits(change, &daemon.host)?;
+        let own = pod.with(|record| has_own_cgroup(&record.config, daemon.systemd));
+        if own && pod.is_ready() {
+            pod.shim()?
+                .update(&pod.id, &wanted)
+                .instrument(step("shim.update"))
+                .await
+                .attempt(|| format!("change the limits of pod {}", pod.id))?;
+        }
+    }
     let record = pod.change(|record| {
         let linux = record.config.linux.get_or_insert_default();
         if request.overhead.is_some() {
             linux.overhead = request.overhead;
         }
-        if request.resources.is_some() {
-            linux.resources = request.resources;
+        if let Some(change) = &request.resources {
+            linux.resources = Some(merge(&linux.resources.clone().unwrap_or_default(), change));
         }
     });
     daemon.store.put_pod(&record).await?;

@@ -14,9 +14,10 @@ use shim_api::Pins;
 use super::capabilities::sets;
 use super::devices::{self, Devices};
 use super::mounts::{Surroundings, mappings, mounts, volumes};
-use super::pod::{Namespaces, namespace, pod_mappings};
+use super::pod::{Namespaces, check_user_namespace, namespace, pod_mappings};
 use super::resources::{Cgroups, limits};
 use super::seccomp;
+use super::selinux;
 use super::user::User;
 use crate::config::{Handler, Runtime};
 use crate::error::{Attempt as _, Error, Result};
@@ -64,6 +65,7 @@ pub(crate) fn container_spec(request: &ContainerRequest<'_>) -> Result<Spec> {
     let wrong = || format!("put the configuration of container {} together", request.id);
     refuse_what_is_not_done(request.config)?;
     let security = request.security();
+    check_user_namespace(&request.pod.config, &request.options())?;
     let pod_is_privileged = super::security(&request.pod.config).is_some_and(|pod| pod.privileged);
     if security.privileged && !pod_is_privileged {
         return Err(Error::invalid("a privileged container needs a privileged pod"));
@@ -77,6 +79,7 @@ pub(crate) fn container_spec(request: &ContainerRequest<'_>) -> Result<Spec> {
         user_namespace: namespaces.user,
         host_network: namespaces.host_network(),
         shared: request.shared,
+        file_label: request.host.selinux.then(|| selinux::of_files(security.selinux_options.as_ref())),
     };
     let (mut mounts, propagation) = mounts(&request.config.mounts, request.image_mounts, &around)?;
     mounts.extend(volumes(&mounts, request.volumes)?);
@@ -98,11 +101,8 @@ pub(crate) fn container_spec(request: &ContainerRequest<'_>) -> Result<Spec> {
 
 /// Fields that this daemon knows and cannot honour.
 fn refuse_what_is_not_done(config: &v1::ContainerConfig) -> Result<()> {
-    if config.windows.is_some() && config.linux.is_none() {
+    if config.windows.is_some() {
         return Err(Error::invalid("windows: this host runs Linux containers"));
-    }
-    if let Some(device) = config.cdi_devices.first() {
-        return Err(Error::invalid(format!("CDI_devices: {:?}: CDI is not supported", device.name)));
     }
     Ok(())
 }
@@ -148,6 +148,9 @@ fn linux(
     )?;
     if let Some(filter) = filter {
         linux = linux.seccomp(filter);
+    }
+    if request.host.selinux && security.selinux_options.is_some() {
+        linux = linux.mount_label(selinux::of_files(security.selinux_options.as_ref()));
     }
     if let Some((uids, gids)) = pod_mappings(&request.pod.config)? {
         linux = linux.uid_mappings(mappings(uids)?).gid_mappings(mappings(gids)?);
@@ -249,8 +252,8 @@ fn process(request: &ContainerRequest<'_>, security: &v1::LinuxContainerSecurity
     if let Some(profile) = apparmor(request, security)? {
         process = process.apparmor_profile(profile);
     }
-    if let Some(label) = selinux(request, security) {
-        process = process.selinux_label(label);
+    if let Some(options) = security.selinux_options.as_ref().filter(|_| request.host.selinux) {
+        process = process.selinux_label(selinux::of_process(options));
     }
     process.build().attempt(wrong)
 }
@@ -292,6 +295,9 @@ fn environment(request: &ContainerRequest<'_>, image: &[String]) -> Result<Vec<S
         set(name, value);
     }
     for variable in &request.config.envs {
+        if variable.key.is_empty() || variable.key.contains('=') {
+            return Err(Error::invalid(format!("envs: {:?} cannot be the name of a variable", variable.key)));
+        }
         let value = std::str::from_utf8(&variable.value).map_err(|_| {
             Error::invalid(format!("the value of the variable {} is not UTF-8", variable.key))
         })?;
@@ -329,18 +335,6 @@ fn apparmor(
         }
         ProfileType::Localhost => Ok(Some(name.trim_start_matches("localhost/").to_owned())),
     }
-}
-
-fn selinux(request: &ContainerRequest<'_>, security: &v1::LinuxContainerSecurityContext) -> Option<String> {
-    let options = security.selinux_options.as_ref().filter(|_| request.host.selinux)?;
-    let or = |text: &str, usual: &str| if text.is_empty() { usual.to_owned() } else { text.to_owned() };
-    Some(format!(
-        "{}:{}:{}:{}",
-        or(&options.user, "system_u"),
-        or(&options.role, "system_r"),
-        or(&options.r#type, "container_t"),
-        or(&options.level, "s0")
-    ))
 }
 
 /// One more process in a container: as its first one, with another command.

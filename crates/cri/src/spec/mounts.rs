@@ -7,6 +7,7 @@ use compute::Mount as SnapshotMount;
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, Mount, MountBuilder};
 
 use super::mountinfo::Mountinfo;
+use super::selinux;
 use crate::error::{Attempt as _, Error, Result};
 use crate::host::Host;
 use crate::wire::v1::{self, MountPropagation};
@@ -22,6 +23,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) host_network: bool,
     /// Files that the pod's containers share, by the path in the container: `/etc/hosts`, `/dev/shm` …
     pub(super) shared: &'a [(&'static str, PathBuf)],
+    /// What files are labelled for the container, where SELinux is on.
+    pub(super) file_label: Option<String>,
 }
 
 /// All mounts, in the order in which they have to be made, and how the root is to propagate.
@@ -49,6 +52,11 @@ pub(super) fn mounts(
             Some((_, image)) => requested.push(of_image(mount, image)?),
             None => {
                 let (bound, wants) = bound(mount, around.host)?;
+                if let (Some(label), Some(source)) = (&around.file_label, bound.source())
+                    && mount.selinux_relabel
+                {
+                    selinux::relabel(source, label)?;
+                }
                 requested.push(bound);
                 propagation = propagation.max(wants);
             }
@@ -105,6 +113,13 @@ fn shared(path: &str, source: &Path, around: &Surroundings<'_>) -> Result<Mount>
 
 /// A folder of an image, which the runtime mounts where only this container sees it.
 fn of_image(asked: &v1::Mount, image: &[SnapshotMount]) -> Result<Mount> {
+    let at = &asked.container_path;
+    if !asked.host_path.is_empty() {
+        return Err(Error::invalid(format!("the mount on {at} has both host_path and image")));
+    }
+    if asked.propagation() != MountPropagation::PropagationPrivate {
+        return Err(Error::invalid(format!("propagation of the image mounted on {at} has to be private")));
+    }
     let [only] = image else {
         return Err(Error::invalid(format!(
             "the image for {} takes more than one mount",
@@ -144,6 +159,9 @@ fn bound(asked: &v1::Mount, host: &Host) -> Result<(Mount, Option<Propagation>)>
     }
     if asked.host_path.is_empty() {
         return Err(Error::invalid(format!("the mount on {at} has neither host_path nor image")));
+    }
+    if !asked.image_sub_path.is_empty() {
+        return Err(Error::invalid(format!("image_sub_path of the mount on {at} needs an image")));
     }
     let source = source(&asked.host_path)?;
     let mut options = vec!["rbind"];
@@ -251,6 +269,7 @@ mod tests {
             user_namespace: false,
             host_network: false,
             shared: &[],
+            file_label: None,
         }
     }
 
@@ -275,6 +294,34 @@ mod tests {
         assert_eq!(at.iter().filter(|path| path.starts_with("/etc/hosts")).count(), 1);
         let place = |path: &str| at.iter().position(|found| *found == path).unwrap();
         assert!(place("/a") < place("/a/b/c"));
+    }
+
+    #[test]
+    fn a_mount_is_of_a_path_or_of_an_image_and_the_rest_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let view = [SnapshotMount {
+            kind: "bind".to_owned(),
+            source: "/layer".to_owned(),
+            target: String::new(),
+            options: vec!["rbind".to_owned()],
+        }];
+        let image = v1::Mount { host_path: String::new(), ..asked(folder.path(), "/x") };
+        let mounted = of_image(&image, &view).unwrap();
+        assert!(mounted.options().as_ref().unwrap().contains(&"ro".to_owned()));
+        let both = of_image(&asked(folder.path(), "/x"), &view).unwrap_err();
+        assert_eq!(both.to_string(), "the mount on /x has both host_path and image");
+        let shared =
+            v1::Mount { propagation: MountPropagation::PropagationBidirectional.into(), ..image.clone() };
+        let error = of_image(&shared, &view).unwrap_err().to_string();
+        assert!(error.starts_with("propagation of the image mounted on /x"), "{error}");
+        let host = Host::look();
+        let neither = bound(&image, &host).unwrap_err();
+        assert_eq!(neither.to_string(), "the mount on /x has neither host_path nor image");
+        let sub = v1::Mount { image_sub_path: "etc".to_owned(), ..asked(folder.path(), "/x") };
+        assert_eq!(
+            bound(&sub, &host).unwrap_err().to_string(),
+            "image_sub_path of the mount on /x needs an image"
+        );
     }
 
     #[test]

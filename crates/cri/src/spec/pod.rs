@@ -34,6 +34,9 @@ impl Namespaces {
                 return Err(Error::invalid(format!("namespace_options.{name} of a pod is POD or NODE")));
             }
         }
+        if options.pid() == NamespaceMode::Target {
+            return Err(Error::invalid("namespace_options.pid of a pod is POD, CONTAINER or NODE"));
+        }
         let user = user_namespace(options.userns_options.as_ref())?.is_some();
         if user && options.ipc() == NamespaceMode::Node {
             return Err(Error::invalid("a pod with a user namespace cannot use the host's IPC namespace"));
@@ -89,6 +92,18 @@ pub(crate) fn user_namespace(asked: Option<&v1::UserNamespace>) -> Result<Option
     }
 }
 
+/// Refuses a container that says of its user namespace what its pod does not.
+pub(super) fn check_user_namespace(
+    pod: &v1::PodSandboxConfig,
+    container: &v1::NamespaceOption,
+) -> Result<()> {
+    let Some(asked) = &container.userns_options else { return Ok(()) };
+    if user_namespace(Some(asked))? == pod_mappings(pod)? {
+        return Ok(());
+    }
+    Err(Error::invalid("namespace_options.userns_options of a container has to be that of its pod"))
+}
+
 /// The id mappings of a pod that has a user namespace.
 pub(crate) fn pod_mappings(config: &v1::PodSandboxConfig) -> Result<Option<Mappings<'_>>> {
     let options = security(config).and_then(|context| context.namespace_options.as_ref());
@@ -139,8 +154,7 @@ pub(crate) fn pod_spec(request: &PodRequest<'_>) -> Result<Spec> {
     }
     let cgroups = Cgroups { parent: &linux_config.cgroup_parent, pod: request.id, systemd: request.systemd };
     let mut linux = LinuxBuilder::default().namespaces(list).sysctl(sysctls(request, namespaces)?);
-    // The kubelet's cgroup of the pod is made and limited by the kubelet.
-    let own_cgroup = linux_config.cgroup_parent.is_empty() && !request.systemd;
+    let own_cgroup = has_own_cgroup(config, request.systemd);
     if own_cgroup {
         let asked = linux_config.resources.unwrap_or_default();
         linux = linux.cgroups_path(cgroups.of_pod()).resources(limits(&asked, request.host)?);
@@ -162,6 +176,11 @@ pub(crate) fn pod_spec(request: &PodRequest<'_>) -> Result<Spec> {
         .attempt(wrong)?;
     spec.set_hostname((!namespaces.host_network()).then(|| hostname(config)));
     Ok(spec)
+}
+
+/// Whether the pod's cgroup is made and limited here: the kubelet makes and limits its own.
+pub(crate) fn has_own_cgroup(config: &v1::PodSandboxConfig, systemd: bool) -> bool {
+    !systemd && config.linux.as_ref().is_none_or(|linux| linux.cgroup_parent.is_empty())
 }
 
 /// What is set in the pod's namespaces; what would change the host is refused.
@@ -241,6 +260,27 @@ mod tests {
         ] {
             assert!(refused.is_err(), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn what_a_pod_cannot_be_is_refused_by_name() {
+        let target = v1::NamespaceOption { pid: NamespaceMode::Target.into(), ..Default::default() };
+        let error = Namespaces::of(&config(target)).unwrap_err().to_string();
+        assert_eq!(error, "namespace_options.pid of a pod is POD, CONTAINER or NODE");
+        let container =
+            v1::NamespaceOption { network: NamespaceMode::Container.into(), ..Default::default() };
+        let error = Namespaces::of(&config(container)).unwrap_err().to_string();
+        assert_eq!(error, "namespace_options.network of a pod is POD or NODE");
+    }
+
+    #[test]
+    fn a_container_has_its_pods_user_namespace() {
+        let pod = config(userns(NamespaceMode::Pod, &[(0, 65536, 65536)]));
+        let check = |options: v1::NamespaceOption| check_user_namespace(&pod, &options);
+        check(v1::NamespaceOption::default()).unwrap();
+        check(userns(NamespaceMode::Pod, &[(0, 65536, 65536)])).unwrap();
+        assert!(check(userns(NamespaceMode::Pod, &[(0, 1, 65536)])).is_err());
+        assert!(check(userns(NamespaceMode::Node, &[])).is_err());
     }
 
     #[test]

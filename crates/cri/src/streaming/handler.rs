@@ -137,8 +137,8 @@ impl AsyncWrite for Connection {
 /// Does what clients ask for.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// Runs a command and returns its exit code, after all its output was written. It goes on when the client goes
-    /// away, unless it looks at [`Streams::hangup`].
+    /// Runs a command and returns its exit code, after all its output was written. Not dropped when the client goes
+    /// away: [`Streams::hangup`] tells.
     async fn exec(&self, request: ExecRequest, streams: Streams) -> Result<i32, Failure>;
 
     /// Joins the first process of a container until it ends. Dropped when the client goes away.

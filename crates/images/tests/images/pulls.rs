@@ -216,6 +216,29 @@ async fn an_image_without_layers_has_an_empty_root() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_layer_in_use_stays_without_its_image_until_the_last_user_is_gone() {
+    let Some(mut host) = Host::new() else { return };
+    let server = Server::start().await;
+    server.has("volume", "1", &small("kept"));
+    let image = host.pull(&server.name("volume:1")).await.unwrap();
+    host.images.begin_use(&image.chain);
+    host.images.begin_use(&image.chain);
+    host.images.remove(image.id.as_str()).unwrap();
+    host.images.collect().unwrap();
+    assert_eq!(host.read(&image, "hello").as_deref(), Some("kept"));
+    host.images.end_use(&image.chain);
+    host.images.collect().unwrap();
+    assert_eq!(host.read(&image, "hello").as_deref(), Some("kept"));
+    // Nobody but its user knows of it after a restart.
+    host.config.used = vec![image.chain.clone()];
+    let host = host.again();
+    assert_eq!(host.read(&image, "hello").as_deref(), Some("kept"));
+    host.images.end_use(&image.chain);
+    host.images.collect().unwrap();
+    host.assert_empty();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mirrors_are_asked_first_and_told_for_whom() {
     let Some(host) = Host::new() else { return };
     let (broken, mirror, origin) = (Server::start().await, Server::start().await, Server::start().await);

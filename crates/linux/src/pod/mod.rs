@@ -129,6 +129,13 @@ impl Saved {
         Ok(cgroup.map(|cgroup| cgroup.stats()).transpose()?)
     }
 
+    /// Changes the limits of the pod's control group; `false` when it has none.
+    pub fn update(&self, resources: &LinuxResources) -> Result<bool, Error> {
+        let Some(placement) = &self.cgroup else { return Ok(false) };
+        Cgroup::open(placement.clone()).update(resources)?;
+        Ok(true)
+    }
+
     /// Whether that is of the first interface or the second.
     pub fn is_cgroup_v2(&self) -> bool {
         self.cgroup.as_ref().is_some_and(|placement| placement.layout == cgroup::layout::Kind::V2)
