@@ -16,7 +16,7 @@ fn read(bytes: &[u8], piece: usize) -> (Vec<Message>, Option<Malformed>) {
     for bytes in bytes.chunks(piece) {
         assembler.buffer().extend_from_slice(bytes);
         loop {
-            match assembler.next() {
+            match assembler.message() {
                 Ok(Some(message)) => messages.push(message),
                 Ok(None) => break,
                 Err(error) => return (messages, Some(error)),

@@ -93,7 +93,7 @@ impl Assembler {
     }
 
     /// The next whole message, if there is one.
-    pub fn next(&mut self) -> Result<Option<Message>, Malformed> {
+    pub fn message(&mut self) -> Result<Option<Message>, Malformed> {
         loop {
             for (connection, bytes) in [(PLUGIN, &mut self.plugin), (RUNTIME, &mut self.runtime)] {
                 if let Some(message) = whole_message(connection, bytes)? {
@@ -192,7 +192,7 @@ mod tests {
                 let mut messages = Vec::new();
                 for bytes in wire.chunks(piece) {
                     assembler.buffer().extend_from_slice(bytes);
-                    while let Some(message) = assembler.next().unwrap() {
+                    while let Some(message) = assembler.message().unwrap() {
                         messages.push(message);
                     }
                 }
@@ -219,8 +219,8 @@ mod tests {
         wire.extend_from_slice(&encode(PLUGIN, 5, Kind::Response, &request(10)).unwrap());
         let mut assembler = Assembler::default();
         assembler.buffer().extend_from_slice(&wire);
-        assert_eq!(assembler.next().unwrap().unwrap().stream, 5);
-        assert_eq!(assembler.next(), Ok(None));
+        assert_eq!(assembler.message().unwrap().unwrap().stream, 5);
+        assert_eq!(assembler.message(), Ok(None));
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
         let refused = |bytes: &[u8]| {
             let mut assembler = Assembler::default();
             assembler.buffer().extend_from_slice(bytes);
-            assembler.next().unwrap_err()
+            assembler.message().unwrap_err()
         };
         assert!(matches!(refused(b"GET / HTTP/1.1\r\n"), Malformed::Frame { .. }));
         let long = [0, 0, 0, 1, 0, 0, 0, 10, 0, 64, 0, 1, 0, 0, 0, 1, 1, 0];

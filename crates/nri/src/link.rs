@@ -199,7 +199,7 @@ async fn receive(shared: &Shared, mut read: OwnedReadHalf, incoming: mpsc::Sende
             Err(error) => return Failure::Broken(error.kind()),
         }
         loop {
-            let message = match assembler.next() {
+            let message = match assembler.message() {
                 Ok(Some(message)) => message,
                 Ok(None) => break,
                 Err(error) => return Failure::Malformed(error),

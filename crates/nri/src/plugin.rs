@@ -303,7 +303,7 @@ mod tests {
         let mut assembler = Assembler::default();
         let mut called = Vec::new();
         while socket.read_buf(assembler.buffer()).await.is_ok_and(|read| read > 0) {
-            while let Some(message) = assembler.next().unwrap() {
+            while let Some(message) = assembler.message().unwrap() {
                 if message.kind == Kind::Response {
                     continue;
                 }

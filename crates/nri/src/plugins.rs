@@ -286,7 +286,8 @@ impl Plugins {
         let plugins = std::mem::take(&mut *self.ordered());
         self.subscribed.store(0, Ordering::Release);
         let mut told = tokio::task::JoinSet::new();
-        for plugin in plugins.iter().cloned() {
+        for plugin in plugins.iter() {
+            let plugin = plugin.clone();
             told.spawn(async move { plugin.shut_down().await });
         }
         told.join_all().await;

@@ -1,6 +1,6 @@
 //! What plugins make of a container that is being created.
 
-use super::names::{Entry as _, variable};
+use super::names::Entry as _;
 use super::owners::{Claims, Owners};
 use super::resources;
 use super::updates::Updates;
@@ -59,7 +59,12 @@ impl Creation {
         let mounts = (&mut container.mounts, Mount::name, Mount::clone);
         claims.merge(Field::Mounts, asked.mounts, &mut adjustment.mounts, mounts)?;
         let written = |entry: &KeyValue| format!("{}={}", entry.key, entry.value);
-        claims.merge(Field::Env, asked.env, &mut adjustment.env, (&mut container.env, variable, written))?;
+        claims.merge(
+            Field::Env,
+            asked.env,
+            &mut adjustment.env,
+            (&mut container.env, String::name, written),
+        )?;
         if let Some((first, rest)) = asked.args.split_first() {
             // An empty first word says that somebody else's may be replaced.
             let args = if first.is_empty() { rest } else { &asked.args };

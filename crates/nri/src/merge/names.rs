@@ -29,6 +29,13 @@ impl Entry for KeyValue {
     }
 }
 
+/// A variable as a configuration has it: `NAME=value`.
+impl Entry for String {
+    fn name(&self) -> &str {
+        self.split_once('=').map_or(self, |(name, _)| name)
+    }
+}
+
 /// Of a map.
 impl<T: Clone> Entry for (String, T) {
     fn name(&self) -> &str {
@@ -92,9 +99,4 @@ impl Claims<'_> {
 
 fn entries<T>(map: &mut BTreeMap<String, T>) -> Vec<(String, T)> {
     std::mem::take(map).into_iter().collect()
-}
-
-/// The name of a variable that is written as `NAME=value`.
-pub(super) fn variable(text: &String) -> &str {
-    text.split_once('=').map_or(text.as_str(), |(name, _)| name)
 }

@@ -46,7 +46,8 @@ impl Owners {
         let owner = self.owner(container, field, entry);
         let other = owner.strip_prefix('-').unwrap_or(owner);
         let removed = other.len() != owner.len();
-        if !owner.is_empty() && !(removed && other == plugin) {
+        let may = owner.is_empty() || (removed && other == plugin);
+        if !may {
             let what = match entry {
                 Some(entry) => format!("{} {entry:?}", field.as_str_name()),
                 None => field.as_str_name().to_owned(),

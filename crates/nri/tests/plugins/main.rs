@@ -1,6 +1,8 @@
 //! Plugins made of the interface's own library, against this crate: what they see, what becomes of what they want, and
 //! what becomes of those that fail.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
 mod world;
 
 use nri::api::{ContainerAdjustment, KeyValue, LinuxResources, Mount};
