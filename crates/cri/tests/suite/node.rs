@@ -149,7 +149,8 @@ impl Node {
     fn configuration(&self) -> String {
         let [root, state, socket, conf, certs] =
             ["root", "state", "sock", "net.d", "certs.d"].map(|name| self.path(name).display().to_string());
-        let [cdi, figures] = ["cdi", "figures.sock"].map(|name| self.path(name).display().to_string());
+        let [cdi, figures, nri] =
+            ["cdi", "figures.sock", "nri.sock"].map(|name| self.path(name).display().to_string());
         let bin = plugins().unwrap_or_default().display().to_string();
         match self.kind {
             Kind::Ours => format!(
@@ -157,7 +158,8 @@ impl Node {
                  [runtime]\nshim = '{}'\ncgroup_driver = 'cgroupfs'\nseccomp_profiles = '{}'\n\
                  [images]\nregistry_folders = ['{certs}']\nprogress_timeout_secs = 20\n\
                  [network]\nconf_folders = ['{conf}']\nbin_folders = ['{bin}']\n[log]\nlevel = 'info'\n\
-                 [cdi]\nfolders = ['{cdi}']\n[metrics]\naddress = '{figures}'\npods = true\n",
+                 [cdi]\nfolders = ['{cdi}']\n[metrics]\naddress = '{figures}'\npods = true\n\
+                 [nri]\nsocket = '{nri}'\nplugin_folder = '{nri}.d'\nconfig_folder = '{nri}.d'\n",
                 shim().unwrap_or_default().display(),
                 self.path("seccomp").display(),
             ),

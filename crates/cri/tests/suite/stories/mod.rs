@@ -11,6 +11,7 @@ mod logs;
 mod mounts;
 mod namespaces;
 mod networks;
+mod nri;
 mod pods;
 mod runtime;
 mod security;
@@ -26,6 +27,7 @@ pub(crate) fn all() -> impl Iterator<Item = Story> {
         pods::STORIES,
         namespaces::STORIES,
         networks::STORIES,
+        nri::STORIES,
         containers::STORIES,
         logs::STORIES,
         exec::STORIES,
