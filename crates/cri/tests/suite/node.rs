@@ -222,11 +222,6 @@ impl Node {
         self.child().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// Waits for a daemon that ends by itself.
-    pub(crate) fn ended(&self) {
-        eventually("the daemon's end", || !self.is_running());
-    }
-
     /// What the daemon has said.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()

@@ -283,12 +283,13 @@ fn forward(pod: &Pod<'_>, port: i32) -> (String, String) {
     let url = format!("{url}?port={port}");
     let mut session = Session::open(&url, "v4.channel.k8s.io");
     session.send(0, b"hello\n");
-    session.to_the_end();
     // Both channels begin with the port.
-    let of = |channel: u8| {
-        String::from_utf8_lossy(session.heard.get(&channel).map_or(&[], |all| &all[2..])).into_owned()
+    let of = |session: &Session, channel: u8| {
+        let said = session.heard.get(&channel).and_then(|all| all.get(2..)).unwrap_or_default();
+        String::from_utf8_lossy(said).into_owned()
     };
-    (of(0), of(1))
+    while !of(&session, 0).ends_with('\n') && of(&session, 1).is_empty() && session.listen() {}
+    (of(&session, 0), of(&session, 1))
 }
 
 fn a_port_of_a_pod_is_reached(world: &World<'_>) {
