@@ -124,7 +124,7 @@ fn a_pod_tells_what_it_uses(world: &World<'_>) {
     let linux = stats.linux.unwrap();
     assert!(linux.cpu.unwrap().usage_core_nano_seconds.unwrap().value > 0);
     assert!(linux.memory.unwrap().working_set_bytes.unwrap().value > 0);
-    assert!(linux.process.unwrap().process_count.unwrap().value >= 2);
+    assert!(linux.process.unwrap().process_count.unwrap().value >= 1);
     let [of_container] = linux.containers.as_slice() else { panic!("{:?}", linux.containers) };
     assert_eq!(of_container.attributes.as_ref().unwrap().id, container.id);
     let network = linux.network.unwrap();
@@ -249,7 +249,12 @@ fn metrics_are_those_that_are_described(world: &World<'_>) {
         let keys = described.get(&metric.name).unwrap_or_else(|| panic!("{} is not described", metric.name));
         assert_eq!(metric.label_values.len(), keys.len(), "{metric:?} of {keys:?}");
         assert!(metric.value.is_some() && metric.timestamp > 0, "{metric:?}");
-        let counts = metric.name.ends_with("_total") || metric.name == "container_memory_failcnt";
+        // Two are named against the custom, and everybody knows them so.
+        let counts = match metric.name.as_str() {
+            "container_memory_failcnt" => true,
+            "container_fs_inodes_total" => false,
+            name => name.ends_with("_total"),
+        };
         assert_eq!(metric.metric_type() == MetricType::Counter, counts, "{metric:?}");
     }
     let names: BTreeSet<&str> =
