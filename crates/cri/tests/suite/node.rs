@@ -155,9 +155,10 @@ impl Node {
                 "root = '{root}'\nstate = '{state}'\n[grpc]\nsocket = '{socket}'\n\
                  [runtime]\nshim = '{}'\ncgroup_driver = 'cgroupfs'\nseccomp_profiles = '{}'\n\
                  [images]\nregistry_folders = ['{certs}']\nprogress_timeout_secs = 20\n\
-                 [network]\nconf_folders = ['{conf}']\nbin_folders = ['{bin}']\n[log]\nlevel = 'info'\n",
+                 [network]\nconf_folders = ['{conf}']\nbin_folders = ['{bin}']\n[log]\nlevel = '{}'\n",
                 shim().unwrap_or_default().display(),
                 self.path("seccomp").display(),
+                std::env::var("COFFERDAM_CRI_LOG").unwrap_or_else(|_| "info".to_owned()),
             ),
             Kind::Containerd => format!(
                 "version = 3\nroot = '{root}'\nstate = '{state}'\n[grpc]\naddress = '{socket}'\n\
