@@ -47,9 +47,7 @@ async fn delete_in_shim(container: &Container) -> Result<bool> {
         // The daemon may have died between this and the next step.
         Err(error) if error.kind() == shim_api::Kind::NotFound => Ok(true),
         Err(shim_api::Error::NoAnswer { .. }) => Ok(false),
-        Err(error) => {
-            Err(Error::caused(Kind::Internal, format!("remove container {}", container.id), error))
-        }
+        Err(error) => Err(Error::caused(Kind::Internal, format!("remove container {}", container.id), error)),
     }
 }
 

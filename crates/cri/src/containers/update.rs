@@ -29,8 +29,7 @@ pub(crate) async fn update_resources(
             let shim = container.pod.shim()?;
             if let Err(error) = shim.update(&container.id, &resources).await {
                 restore(&daemon, &container, &shim).await;
-                return Err(error)
-                    .attempt(|| format!("change the limits of container {}", container.id));
+                return Err(error).attempt(|| format!("change the limits of container {}", container.id));
             }
         }
         // Those of a container that has not been started are in its configuration.
@@ -53,7 +52,11 @@ async fn restore(daemon: &Daemon, container: &Container, shim: &Shim) {
         Err(error) => Err(error),
     };
     if let Err(error) = restored {
-        tracing::warn!(container = container.id, error = chain(&error), "go back to the limits that were there");
+        tracing::warn!(
+            container = container.id,
+            error = chain(&error),
+            "go back to the limits that were there"
+        );
     }
 }
 

@@ -15,7 +15,6 @@ const CONTAINERD: &[(&str, &str)] = &[
     ("a_container_is_attached_to", "its channels have no end"),
     ("a_capability_that_does_not_exist_is_refused", "runc only warns"),
     ("ambient_capabilities_are_a_user_s", "not for a user"),
-    ("a_privileged_container_s_paths_are_not_masked", "/sys is read-only"),
     ("a_mount_without_a_path_is_refused", "it mounts on the root"),
     ("a_folder_of_an_image_is_a_volume", "sub-paths are newer"),
     ("a_file_of_an_image_is_a_volume", "sub-paths are newer"),

@@ -63,7 +63,9 @@ pub(crate) fn nothing_of(node: &Node) {
 
 /// What is below the cgroups that stories have named as their pods' parents: those are a kubelet's.
 fn cgroups_of_pods(node: &Node) -> Vec<PathBuf> {
-    let depth = |path: &PathBuf| path.to_string_lossy().split(&node.cgroup).nth(1).map(|rest| rest.matches('/').count());
+    let depth = |path: &PathBuf| {
+        path.to_string_lossy().split(&node.cgroup).nth(1).map(|rest| rest.matches('/').count())
+    };
     cgroups::below(&node.cgroup).into_iter().filter(|path| depth(path) > Some(1)).collect()
 }
 

@@ -44,8 +44,6 @@ pub(crate) enum Need {
     Swap,
     /// Something that the kernel offers.
     Path(&'static str),
-    /// A program on `PATH`.
-    Program(&'static str),
 }
 
 macro_rules! story {
@@ -86,7 +84,6 @@ impl Need {
             Self::CgroupV2 => unless(cgroups::is_v2(), "the kernel offers no cgroup v2 alone"),
             Self::Swap => unless(counts_swap(), "the kernel offers no accounting of swap"),
             Self::Path(path) => unless(Path::new(path).exists(), &format!("the kernel offers no {path}")),
-            Self::Program(name) => unless(find_program(name), &format!("{name} is not installed")),
         }
     }
 }
@@ -116,6 +113,9 @@ fn cannot() -> Option<&'static str> {
     }
     if image::busybox().is_none() {
         return Some("busybox-static is not installed");
+    }
+    if !["ip", "setpriv", "unshare"].iter().all(|program| find_program(program)) {
+        return Some("iproute2 or util-linux is not installed");
     }
     if node::given_socket().is_none() && node::shim().is_none() {
         return Some(

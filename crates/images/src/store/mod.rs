@@ -178,7 +178,10 @@ impl Store {
         })
     }
 
-    fn with_database<T>(&self, act: impl FnOnce(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn with_database<T>(
+        &self,
+        act: impl FnOnce(&Database) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         {
             let database = self.database.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             if let Some(database) = &*database {

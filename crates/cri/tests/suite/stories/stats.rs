@@ -160,7 +160,9 @@ fn stats_of_pods_are_listed_by_filter(world: &World<'_>) {
         PodSandboxStatsFilter { label_selector: other.config.labels.clone(), ..Default::default() };
     assert_eq!(listed(by_label), [other.id.as_str()]);
     world.stop_pod(&pod.id).unwrap();
-    assert!(listed(PodSandboxStatsFilter { id: pod.id.clone(), ..Default::default() }).is_empty());
+    eventually("a list without it", || {
+        listed(PodSandboxStatsFilter { id: pod.id.clone(), ..Default::default() }).is_empty()
+    });
 }
 
 fn lists_and_streams_have_the_same(world: &World<'_>) {
