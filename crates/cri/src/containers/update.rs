@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use shim_api::Shim;
+
 use crate::daemon::Daemon;
-use crate::error::{Attempt as _, Error, Kind, Result};
+use crate::error::{Attempt as _, Error, Kind, Result, chain};
 use crate::spec::{limits, merge, read_spec};
 use crate::state::Container;
 use crate::wire::v1::{ContainerState, LinuxContainerResources, UpdateContainerResourcesRequest};
@@ -23,9 +25,10 @@ pub(crate) async fn update_resources(
     match container.state() {
         ContainerState::ContainerRunning => {
             let shim = container.pod.shim()?;
-            shim.update(&container.id, &resources)
-                .await
-                .attempt(|| format!("change the limits of container {}", container.id))?;
+            if let Err(error) = shim.update(&container.id, &resources).await {
+                restore(&daemon, &container, &shim).await;
+                return Err(error).attempt(|| format!("change the limits of container {}", container.id));
+            }
         }
         // Those of a container that has not been started are in its configuration.
         ContainerState::ContainerCreated => rewrite(&daemon, &container, &change)?,
@@ -37,6 +40,22 @@ pub(crate) async fn update_resources(
         record.resources = Some(merge(&record.resources.clone().unwrap_or_default(), &change));
     });
     daemon.store.put_container(&record).await
+}
+
+/// Sets the limits that were there before a change of which only a part could be made.
+async fn restore(daemon: &Daemon, container: &Container, shim: &Shim) {
+    let before = container.with(|record| record.resources.clone()).unwrap_or_default();
+    let restored = match limits(&before, &daemon.host) {
+        Ok(before) => shim.update(&container.id, &before).await.attempt(|| "set them".to_owned()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = restored {
+        tracing::warn!(
+            container = container.id,
+            error = chain(&error),
+            "go back to the limits that were there"
+        );
+    }
 }
 
 fn rewrite(daemon: &Daemon, container: &Container, change: &LinuxContainerResources) -> Result<()> {
