@@ -74,11 +74,8 @@ fn a_container_that_does_not_run_takes_none(world: &World<'_>) {
     let pod = world.pod();
     let created = pod.create("true", |_| {});
     created.exec(&["true"], 5).unwrap_err();
-    let request = ExecSyncRequest {
-        container_id: "none".to_owned(),
-        cmd: vec!["true".to_owned()],
-        timeout: 5,
-    };
+    let request =
+        ExecSyncRequest { container_id: "none".to_owned(), cmd: vec!["true".to_owned()], timeout: 5 };
     assert_eq!(world.client.exec_sync(request).unwrap_err().code(), Code::NotFound);
 }
 
