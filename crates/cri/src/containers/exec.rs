@@ -59,18 +59,9 @@ pub(crate) async fn exec_sync(
         exited
     };
     let run = async { tokio::join!(ending, collect(stdout), collect(stderr)) };
-    let late = async {
-        match seconds {
-            Some(seconds) => {
-                tokio::time::sleep(Duration::from_secs(seconds)).await;
-                format!("{seconds} s have passed")
-            }
-            None => std::future::pending().await,
-        }
-    };
     let finished = tokio::select! {
         finished = run => Ok(finished),
-        why = late => Err(why),
+        why = late(seconds) => Err(why),
         _ = client => Err("its client has gone away".to_owned()),
     };
     let (exited, stdout, stderr) = match finished {
@@ -89,6 +80,13 @@ pub(crate) async fn exec_sync(
         stderr: stderr.attempt(attempted)?,
         exit_code: exited.code,
     })
+}
+
+/// When the time that was given has passed: why that is an end.
+async fn late(seconds: Option<u64>) -> String {
+    let Some(seconds) = seconds else { return std::future::pending().await };
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    format!("{seconds} s have passed")
 }
 
 /// The shim of a container that runs.
