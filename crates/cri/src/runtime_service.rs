@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt as _, stream};
+use tokio::sync::oneshot;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tonic::{Request, Response, Status};
@@ -165,7 +166,9 @@ impl RuntimeService for Runtime {
     }
 
     async fn exec_sync(&self, request: Request<ExecSyncRequest>) -> Reply<ExecSyncResponse> {
-        let response = to_the_end(containers::exec_sync(self.0.clone(), request.into_inner())).await?;
+        // Dropped with this call: a command that nobody waits for is ended, and cleaned up after all the same.
+        let (_client, gone) = oneshot::channel();
+        let response = to_the_end(containers::exec_sync(self.0.clone(), request.into_inner(), gone)).await?;
         Ok(Response::new(response))
     }
 

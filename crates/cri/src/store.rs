@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
+use images::Reserve;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -120,7 +121,8 @@ impl Store {
         {
             tracing::error!(file = %file.display(), error = chain(&error), "write down what copies have told");
         }
-        let writer = Writer { file: file.to_owned(), database: Some(database), copied };
+        let reserve = Reserve::take(file.with_file_name("reserve"));
+        let writer = Writer { file: file.to_owned(), database: Some(database), reserve, copied };
         std::thread::Builder::new()
             .name("records".to_owned())
             .stack_size(256 << 10)
@@ -271,6 +273,8 @@ struct Writer {
     file: PathBuf,
     /// None after the disk has refused something.
     database: Option<Database>,
+    /// Room for what makes room.
+    reserve: Reserve,
     copied: Copied,
 }
 
@@ -291,14 +295,30 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: &[Change]) -> std::result::Result<(), redb::Error> {
+        let changes: Vec<_> =
+            batch.iter().map(|change| (change.table, change.key.clone(), change.value.clone())).collect();
+        let mut committed = self.try_commit(&changes);
+        if let Err(error) = &committed
+            && self.reserve.give_up(error)
+        {
+            committed = self.try_commit(&changes);
+        }
+        if committed.is_ok() {
+            self.reserve.fill();
+        }
+        committed
+    }
+
+    /// Of a file that the disk has refused something every later change would be refused too: it is opened again then.
+    fn try_commit(
+        &mut self,
+        changes: &[(Table, String, Option<Vec<u8>>)],
+    ) -> std::result::Result<(), redb::Error> {
         let database = match self.database.take() {
             Some(database) => database,
             None => open_database(&self.file)?,
         };
-        let changes: Vec<_> =
-            batch.iter().map(|change| (change.table, change.key.clone(), change.value.clone())).collect();
-        commit(&database, &changes)?;
-        // Of one that the disk has refused something every later change would be refused too: it is opened again.
+        commit(&database, changes)?;
         self.database = Some(database);
         Ok(())
     }

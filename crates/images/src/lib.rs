@@ -24,6 +24,7 @@ mod platform;
 mod pull;
 mod reference;
 mod registry;
+mod reserve;
 mod store;
 pub mod unpack;
 
@@ -38,4 +39,5 @@ pub use layers::{Progress, Step};
 pub use manifest::ManifestError;
 pub use reference::{Reference, ReferenceError};
 pub use registry::{Auth, CredentialsError, HostsError, RegistryError, TlsError};
+pub use reserve::Reserve;
 pub use store::StoreError;

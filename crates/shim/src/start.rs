@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Containers with the same value share a shim: containerd's own annotation, and that of pods.
 const GROUPS: [&str; 2] = ["io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id"];
@@ -30,17 +30,27 @@ pub(crate) fn start(flags: &Flags) -> anyhow::Result<()> {
     let socket = address::socket(params.as_ref(), &flags.address, &flags.namespace, &group);
     let url = address::url(&socket);
     let max_version = std::env::var(MAX_VERSION).ok().and_then(|version| version.parse().ok());
+    let mut started = None;
     if let Some(listener) = bind(&socket)? {
-        serve(flags, params.as_ref(), &bundle, listener).inspect_err(|_| {
+        started = Some(serve(flags, params.as_ref(), &bundle, listener).inspect_err(|_| {
             // Nobody listens there.
             let _ = std::fs::remove_file(&socket);
-        })?;
+        })?);
     }
     if max_version.is_none_or(|version| version < 3) {
         // Where daemons of that age look for it when they are started anew.
         std::fs::write(bundle.join("address"), &url).context("write the file address in the bundle")?;
     }
-    io::stdout().write_all(Answer::print(&url, max_version).as_bytes()).context("print the address")
+    let mut stdout = io::stdout();
+    let told = stdout.write_all(Answer::print(&url, max_version).as_bytes()).and_then(|()| stdout.flush());
+    if told.is_err()
+        && let Some(mut shim) = started
+    {
+        // The daemon was killed meanwhile, perhaps before it had said where the socket is to be: nobody would find it.
+        let _ = shim.kill();
+        let _ = std::fs::remove_file(&socket);
+    }
+    told.context("print the address")
 }
 
 /// What the daemon wrote to standard input. Older ones write options, which are no concern of ours, or nothing.
@@ -112,7 +122,7 @@ fn serve(
     params: Option<&Params>,
     bundle: &Path,
     listener: UnixListener,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("find this program's file")?;
     let mut shim = Command::new(&program);
     shim.args(["-namespace", &flags.namespace, "-id", &flags.id, "-address", &flags.address]);
@@ -133,8 +143,7 @@ fn serve(
     }
     let log = log(bundle).context("open the shim's log")?;
     shim.stdin(Stdio::from(rustix::fd::OwnedFd::from(listener))).stdout(Stdio::null()).stderr(log);
-    shim.spawn().with_context(|| format!("start {}", program.display()))?;
-    Ok(())
+    shim.spawn().with_context(|| format!("start {}", program.display()))
 }
 
 /// containerd reads what is written to the fifo `log` in the bundle; without one it is a file.

@@ -195,6 +195,7 @@ fn write(
         handler,
         systemd: daemon.systemd,
     })?;
+    super::relabel::relabel_mounts(daemon, &config)?;
     daemon.cdi.inject(&mut spec, &cdi::asked(&config)?)?;
     daemon.qos.apply(&mut spec, &config, &pod_record.config)?;
     let file = bundle.join("config.json");

@@ -1,5 +1,6 @@
 //! ExecSync: one more process, its output and its exit code.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use rustix::fs::Mode;
 use shim_api::{NewProcess, Shim, Signal, Streams};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
 use crate::daemon::Daemon;
@@ -21,8 +23,13 @@ use crate::wire::v1::{ExecSyncRequest, ExecSyncResponse};
 /// What is kept of each stream; a message of the interface holds no more than both.
 const MAX_OUTPUT: usize = 8 << 20;
 
-/// Runs a command in a container and gives what it printed; kills it when the time that was given has passed.
-pub(crate) async fn exec_sync(daemon: Arc<Daemon>, request: ExecSyncRequest) -> Result<ExecSyncResponse> {
+/// Runs a command in a container and gives what it printed; kills it when the time that was given has passed, or when
+/// the other end of `client` is dropped: who asked has gone away.
+pub(crate) async fn exec_sync(
+    daemon: Arc<Daemon>,
+    request: ExecSyncRequest,
+    client: oneshot::Receiver<Infallible>,
+) -> Result<ExecSyncResponse> {
     let container = daemon.registry.container(&request.container_id)?;
     let shim = running(&container)?;
     let process = exec_process(&first_process(&container)?, &request.cmd, false)?;
@@ -52,17 +59,20 @@ pub(crate) async fn exec_sync(daemon: Arc<Daemon>, request: ExecSyncRequest) -> 
         exited
     };
     let run = async { tokio::join!(ending, collect(stdout), collect(stderr)) };
-    let finished = match seconds {
-        Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds), run).await.ok(),
-        None => Some(run.await),
+    let finished = tokio::select! {
+        finished = run => Ok(finished),
+        why = late(seconds) => Err(why),
+        _ = client => Err("its client has gone away".to_owned()),
     };
-    let Some((exited, stdout, stderr)) = finished else {
-        // Whether it is there to be killed or not: it is over.
-        let _ = shim.kill(&container.id, Some(&exec), Signal { number: 9, all: false }).await;
-        let _ = shim.wait(&container.id, Some(&exec)).await;
-        forget(&shim, &container, &exec).await;
-        let seconds = seconds.unwrap_or_default();
-        return Err(Error::new(Kind::Deadline, format!("{}: {seconds} s have passed", attempted())));
+    let (exited, stdout, stderr) = match finished {
+        Ok(finished) => finished,
+        Err(why) => {
+            // Whether it is there to be killed or not: it is over.
+            let _ = shim.kill(&container.id, Some(&exec), Signal { number: 9, all: false }).await;
+            let _ = shim.wait(&container.id, Some(&exec)).await;
+            forget(&shim, &container, &exec).await;
+            return Err(Error::new(Kind::Deadline, format!("{}: {why}", attempted())));
+        }
     };
     let exited = exited.attempt(attempted)?;
     Ok(ExecSyncResponse {
@@ -70,6 +80,13 @@ pub(crate) async fn exec_sync(daemon: Arc<Daemon>, request: ExecSyncRequest) -> 
         stderr: stderr.attempt(attempted)?,
         exit_code: exited.code,
     })
+}
+
+/// When the time that was given has passed: why that is an end.
+async fn late(seconds: Option<u64>) -> String {
+    let Some(seconds) = seconds else { return std::future::pending().await };
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    format!("{seconds} s have passed")
 }
 
 /// The shim of a container that runs.

@@ -11,6 +11,7 @@ mod create;
 mod exec;
 mod list;
 mod logs;
+mod relabel;
 mod remove;
 mod start;
 mod status;

@@ -39,19 +39,8 @@ pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Conta
         let told = plugins::tell_container(daemon, ContainerEvent::Remove, container).await;
         plugins::note("a container goes", &container.id, told);
     }
-    if let Ok(shim) = container.pod.shim() {
-        match shim.delete(&container.id, None).instrument(step("shim.delete")).await {
-            // Its daemon may have died between this and the next step, or the shim has.
-            Ok(_) | Err(shim_api::Error::NoAnswer { .. }) => {}
-            Err(error) if error.kind() == shim_api::Kind::NotFound => {}
-            Err(error) => {
-                return Err(Error::caused(
-                    Kind::Internal,
-                    format!("remove container {}", container.id),
-                    error,
-                ));
-            }
-        }
+    if !delete_in_shim(container).await? {
+        super::start::reap_leftovers(daemon, &container.id).await;
     }
     remove_leftovers(daemon, &container.id).await?;
     daemon.store.remove_container(&container.id).await?;
@@ -63,6 +52,18 @@ pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Conta
         collect(daemon.clone());
     }
     Ok(())
+}
+
+/// Has the shim remove it; whether there was one that could.
+async fn delete_in_shim(container: &Container) -> Result<bool> {
+    let Ok(shim) = container.pod.shim() else { return Ok(false) };
+    match shim.delete(&container.id, None).instrument(step("shim.delete")).await {
+        Ok(_) => Ok(true),
+        // The daemon may have died between this and the next step.
+        Err(error) if error.kind() == shim_api::Kind::NotFound => Ok(true),
+        Err(shim_api::Error::NoAnswer { .. }) => Ok(false),
+        Err(error) => Err(Error::caused(Kind::Internal, format!("remove container {}", container.id), error)),
+    }
 }
 
 /// Removes the layers that were kept only because the container stood on them. Nobody waits for it.

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oci_spec::runtime::LinuxResources;
+use shim_api::Shim;
 
 use crate::daemon::{Daemon, blocking};
-use crate::error::{Attempt as _, Error, Kind, Result};
+use crate::error::{Attempt as _, Error, Kind, Result, chain};
 use crate::plugins::{self, ContainerEvent};
-use crate::spec::{merge, over, read_spec, write_spec};
+use crate::spec::{limits, merge, over, read_spec, write_spec};
 use crate::state::Container;
 use crate::wire::v1::{ContainerState, LinuxContainerResources, UpdateContainerResourcesRequest};
 
@@ -45,9 +46,10 @@ pub(crate) async fn set_limits(
     may_change(container)?;
     if container.is_running() {
         let shim = container.pod.shim()?;
-        shim.update(&container.id, &limits)
-            .await
-            .attempt(|| format!("change the limits of container {}", container.id))?;
+        if let Err(error) = shim.update(&container.id, &limits).await {
+            restore(daemon, container, &shim).await;
+            return Err(error).attempt(|| format!("change the limits of container {}", container.id));
+        }
     } else {
         // Those of a container that has not been started are in its configuration.
         let bundle = container.bundle.clone();
@@ -57,6 +59,22 @@ pub(crate) async fn set_limits(
         record.resources = Some(merge(&record.resources.clone().unwrap_or_default(), change));
     });
     daemon.store.put_container(&record).await
+}
+
+/// Sets the limits that were there before a change of which only a part could be made.
+async fn restore(daemon: &Daemon, container: &Container, shim: &Shim) {
+    let before = container.with(|record| record.resources.clone()).unwrap_or_default();
+    let restored = match limits(&before, &daemon.host) {
+        Ok(before) => shim.update(&container.id, &before).await.attempt(|| "set them".to_owned()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = restored {
+        tracing::warn!(
+            container = container.id,
+            error = chain(&error),
+            "go back to the limits that were there"
+        );
+    }
 }
 
 fn may_change(container: &Container) -> Result<()> {

@@ -8,13 +8,13 @@ use rustix::mount::{MountFlags, UnmountFlags};
 
 use crate::error::{Attempt as _, Result};
 use crate::host::Host;
-use crate::spec::{Namespaces, hostname};
+use crate::spec::{Namespaces, hostname, pod_mappings};
 use crate::wire::v1::{DnsConfig, NamespaceMode, PodSandboxConfig};
 
 /// How much a pod's shared memory may hold.
-const SHM: &std::ffi::CStr = c"mode=1777,size=65536k";
+const SHM: &str = "mode=1777,size=65536k";
 
-/// Writes them into the pod's bundle.
+/// Writes them into the pod's bundle. They belong to root as the pod's containers know it.
 pub(super) fn write(bundle: &Path, config: &PodSandboxConfig, namespaces: Namespaces) -> Result<()> {
     let shm = bundle.join("shm");
     for folder in [bundle, &bundle.join("ns"), &shm] {
@@ -28,12 +28,29 @@ pub(super) fn write(bundle: &Path, config: &PodSandboxConfig, namespaces: Namesp
         _ => read_host("/etc/resolv.conf")?,
     };
     put(&bundle.join("resolv.conf"), &resolver)?;
+    let root = root(config)?;
+    if let Some((uid, gid)) = root {
+        for name in ["hostname", "hosts", "resolv.conf"] {
+            let file = bundle.join(name);
+            std::os::unix::fs::chown(&file, Some(uid), Some(gid))
+                .attempt(|| format!("give {} to the pod's root", file.display()))?;
+        }
+    }
     if namespaces.ipc == NamespaceMode::Pod {
+        let (uid, gid) = root.unwrap_or_default();
+        let options = std::ffi::CString::new(format!("{SHM},uid={uid},gid={gid}"))
+            .attempt(|| "name the options of shared memory".to_owned())?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        rustix::mount::mount("shm", &shm, "tmpfs", flags, SHM)
+        rustix::mount::mount("shm", &shm, "tmpfs", flags, options.as_c_str())
             .attempt(|| format!("mount shared memory on {}", shm.display()))?;
     }
     Ok(())
+}
+
+/// Who is root in a pod that has users of its own.
+fn root(config: &PodSandboxConfig) -> Result<Option<(u32, u32)>> {
+    let mappings = pod_mappings(config)?;
+    Ok(mappings.and_then(|(uids, gids)| Some((uids.first()?.host_id, gids.first()?.host_id))))
 }
 
 /// Where they are, by the path in the containers.

@@ -13,6 +13,11 @@ use crate::state::Pod;
 use crate::traces::step;
 use crate::wire::v1;
 
+/// Refuses what no network could be asked for.
+pub(super) fn check(pod: &Pod) -> Result<()> {
+    attachment(pod).map(drop)
+}
+
 /// Joins the pod to its networks, and notes its addresses.
 pub(super) async fn attach(daemon: &Daemon, pod: &Pod) -> Result<()> {
     let attachment = attachment(pod)?;

@@ -34,9 +34,12 @@ pub(crate) async fn run(daemon: Arc<Daemon>, request: RunPodSandboxRequest) -> R
         ready: false,
     };
     let id = record.id.clone();
+    let pod = Arc::new(Pod::new(record, daemon.pod_bundle(&id)));
+    // Of what is refused here nothing has to be undone.
+    pod.with(|record| Namespaces::of(&record.config))?;
+    network::check(&pod)?;
     let _block = daemon.plugins.verb().await;
     daemon.registry.reserve(&name, &id)?;
-    let pod = Arc::new(Pod::new(record, daemon.pod_bundle(&id)));
     match make(&daemon, &pod).await {
         Ok(()) => Ok(id),
         Err(error) => {

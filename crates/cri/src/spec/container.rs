@@ -79,7 +79,6 @@ pub(crate) fn container_spec(request: &ContainerRequest<'_>) -> Result<Spec> {
         user_namespace: namespaces.user,
         host_network: namespaces.host_network(),
         shared: request.shared,
-        file_label: request.host.selinux.then(|| selinux::of_files(security.selinux_options.as_ref())),
     };
     let (mut mounts, propagation) = mounts(&request.config.mounts, request.image_mounts, &around)?;
     mounts.extend(volumes(&mounts, request.volumes)?);

@@ -23,5 +23,6 @@ pub(crate) use pod::{
     Mappings, Namespaces, PodRequest, has_own_cgroup, hostname, pod_mappings, pod_spec, security,
 };
 pub(crate) use resources::{Cgroups, limits, merge, over};
+pub(crate) use selinux::of_files as file_label;
 pub(crate) use signal::{of_name as signal_of_name, of_wire as signal_of_wire, to_wire as signal_to_wire};
 pub(crate) use user::{Accounts, resolve};

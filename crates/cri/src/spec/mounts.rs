@@ -7,7 +7,6 @@ use compute::Mount as SnapshotMount;
 use oci_spec::runtime::{LinuxIdMapping, LinuxIdMappingBuilder, Mount, MountBuilder};
 
 use super::mountinfo::Mountinfo;
-use super::selinux;
 use crate::error::{Attempt as _, Error, Result};
 use crate::host::Host;
 use crate::wire::v1::{self, MountPropagation};
@@ -23,8 +22,6 @@ pub(super) struct Surroundings<'a> {
     pub(super) host_network: bool,
     /// Files that the pod's containers share, by the path in the container: `/etc/hosts`, `/dev/shm` …
     pub(super) shared: &'a [(&'static str, PathBuf)],
-    /// What files are labelled for the container, where SELinux is on.
-    pub(super) file_label: Option<String>,
 }
 
 /// All mounts, in the order in which they have to be made, and how the root is to propagate.
@@ -52,11 +49,6 @@ pub(super) fn mounts(
             Some((_, image)) => requested.push(of_image(mount, image)?),
             None => {
                 let (bound, wants) = bound(mount, around.host)?;
-                if let (Some(label), Some(source)) = (&around.file_label, bound.source())
-                    && mount.selinux_relabel
-                {
-                    selinux::relabel(source, label)?;
-                }
                 requested.push(bound);
                 propagation = propagation.max(wants);
             }
@@ -269,7 +261,6 @@ mod tests {
             user_namespace: false,
             host_network: false,
             shared: &[],
-            file_label: None,
         }
     }
 

@@ -13,7 +13,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, mount, mount_bind_recursive, mount_move};
 use rustix::process::{WaitOptions, wait};
 
 use crate::cgroups;
@@ -72,6 +72,11 @@ pub(crate) fn proceed() -> ExitCode {
 fn settle() {
     mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), c"mode=755").expect("a tmpfs on /run");
     fs::create_dir_all("/run/lock").unwrap();
+    // Its view of devices is that of this network; mounted by a container first, it would be read-only for all.
+    fs::create_dir("/run/cgroups").unwrap();
+    mount_bind_recursive("/sys/fs/cgroup", "/run/cgroups").expect("keep the cgroups");
+    mount("sysfs", "/sys", "sysfs", MountFlags::empty(), None).expect("a sysfs on /sys");
+    mount_move("/run/cgroups", "/sys/fs/cgroup").expect("bring the cgroups back");
     rustix::system::sethostname(b"cri-suite").expect("a host name");
     for words in [
         "link set lo up",

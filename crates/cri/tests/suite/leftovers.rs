@@ -26,7 +26,7 @@ pub(crate) fn of(node: &Node) -> BTreeMap<&'static str, Vec<String>> {
     let mut all = BTreeMap::from([
         ("mounts", mounts_below(node.folder())),
         ("processes", processes(node).iter().map(|pid| describe(*pid)).collect()),
-        ("cgroups", shown(&cgroups::below(&node.cgroup))),
+        ("cgroups", shown(&cgroups_of_pods(node))),
         ("links", links(node)),
         ("addresses", node.leases()),
     ]);
@@ -59,6 +59,14 @@ pub(crate) fn nothing_of(node: &Node) {
         assert!(Instant::now() < deadline, "left behind: {left:#?}\nthe daemon's log:\n{}", node.log());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// What is below the cgroups that stories have named as their pods' parents: those are a kubelet's.
+fn cgroups_of_pods(node: &Node) -> Vec<PathBuf> {
+    let depth = |path: &PathBuf| {
+        path.to_string_lossy().split(&node.cgroup).nth(1).map(|rest| rest.matches('/').count())
+    };
+    cgroups::below(&node.cgroup).into_iter().filter(|path| depth(path) > Some(1)).collect()
 }
 
 fn names_in(folder: &Path) -> Vec<String> {

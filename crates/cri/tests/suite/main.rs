@@ -12,6 +12,7 @@
 //! | `COFFERDAM_CRI_IMAGES`  | where that runtime finds the suite's images                  | the suite's own registry    |
 //! | `COFFERDAM_CNI`         | the folder with the network plugins                          | where Debian has them       |
 //! | `COFFERDAM_BUSYBOX`     | a static busybox, for the images                             | the one on `PATH`           |
+//! | `COFFERDAM_CRI_LOG`     | what `cofferdam` logs                                        | `info`                      |
 //! | `COFFERDAM_KILL_POINTS` | at how many moments of each call the daemon is killed        | 6                           |
 //!
 //! The suite runs in mount, network and PID namespaces of its own ([`jail`]): nothing of this machine is changed, and

@@ -157,11 +157,12 @@ impl Node {
                 "root = '{root}'\nstate = '{state}'\n[grpc]\nsocket = '{socket}'\n\
                  [runtime]\nshim = '{}'\ncgroup_driver = 'cgroupfs'\nseccomp_profiles = '{}'\n\
                  [images]\nregistry_folders = ['{certs}']\nprogress_timeout_secs = 20\n\
-                 [network]\nconf_folders = ['{conf}']\nbin_folders = ['{bin}']\n[log]\nlevel = 'info'\n\
+                 [network]\nconf_folders = ['{conf}']\nbin_folders = ['{bin}']\n[log]\nlevel = '{}'\n\
                  [cdi]\nfolders = ['{cdi}']\n[metrics]\naddress = '{figures}'\npods = true\n\
                  [nri]\nsocket = '{nri}'\nplugin_folder = '{nri}.d'\nconfig_folder = '{nri}.d'\n",
                 shim().unwrap_or_default().display(),
                 self.path("seccomp").display(),
+                std::env::var("COFFERDAM_CRI_LOG").unwrap_or_else(|_| "info".to_owned()),
             ),
             Kind::Containerd => format!(
                 "version = 3\nroot = '{root}'\nstate = '{state}'\n[grpc]\naddress = '{socket}'\n\
@@ -225,11 +226,6 @@ impl Node {
 
     pub(crate) fn is_running(&self) -> bool {
         self.child().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
-    }
-
-    /// Waits for a daemon that ends by itself.
-    pub(crate) fn ended(&self) {
-        eventually("the daemon's end", || !self.is_running());
     }
 
     /// What the daemon has said.

@@ -7,10 +7,9 @@ use std::sync::{Mutex, OnceLock};
 
 use libtest_mimic::{Completion, Failed, Trial};
 
-use crate::known::{self, Known};
 use crate::node::{self, Kind, Node};
 use crate::pod::World;
-use crate::{cgroups, image, leftovers, recovery, stories};
+use crate::{cgroups, image, known, leftovers, recovery, stories};
 
 /// One story.
 #[derive(Clone, Copy)]
@@ -45,8 +44,6 @@ pub(crate) enum Need {
     Swap,
     /// Something that the kernel offers.
     Path(&'static str),
-    /// A program on `PATH`.
-    Program(&'static str),
 }
 
 macro_rules! story {
@@ -87,7 +84,6 @@ impl Need {
             Self::CgroupV2 => unless(cgroups::is_v2(), "the kernel offers no cgroup v2 alone"),
             Self::Swap => unless(counts_swap(), "the kernel offers no accounting of swap"),
             Self::Path(path) => unless(Path::new(path).exists(), &format!("the kernel offers no {path}")),
-            Self::Program(name) => unless(find_program(name), &format!("{name} is not installed")),
         }
     }
 }
@@ -117,6 +113,9 @@ fn cannot() -> Option<&'static str> {
     }
     if image::busybox().is_none() {
         return Some("busybox-static is not installed");
+    }
+    if !["ip", "setpriv", "unshare"].iter().all(|program| find_program(program)) {
+        return Some("iproute2 or util-linux is not installed");
     }
     if node::given_socket().is_none() && node::shim().is_none() {
         return Some(
@@ -230,21 +229,18 @@ impl Story {
             return Ok(Completion::ignored_with(reason));
         }
         let known = (kind == Kind::Containerd).then(|| known::of_containerd(self.name)).flatten();
-        if let Some(Known::Skipped(reason)) = known {
-            return Ok(Completion::ignored_with(format!("told of ours only: {reason}")));
-        }
         let told = panic::catch_unwind(AssertUnwindSafe(|| self.play(kind)));
         match (told, known) {
-            (Ok(()), Some(Known::Fails(reason))) => {
+            (Ok(()), Some(reason)) => {
                 Err(format!("containerd is known to fail this, and did not: {reason}").into())
             }
-            (Ok(()), _) => Ok(Completion::Completed),
+            (Ok(()), None) => Ok(Completion::Completed),
             (Err(payload), _) if payload.is::<Skip>() => {
                 let reason = payload.downcast::<Skip>().map(|skip| skip.0).unwrap_or_default();
                 Ok(Completion::ignored_with(reason))
             }
-            (Err(_), Some(Known::Fails(_))) => Ok(Completion::Completed),
-            (Err(_), _) => Err(PANIC.with_borrow_mut(std::mem::take).into()),
+            (Err(_), Some(_)) => Ok(Completion::Completed),
+            (Err(_), None) => Err(PANIC.with_borrow_mut(std::mem::take).into()),
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) use record::{ImageRecord, LayerRecord, NameRecord, VERSION};
 use crate::digest::Digest;
 use crate::error::Kind;
 use crate::manifest::{ManifestError, parse_config};
+use crate::reserve::Reserve;
 use oci_spec::image::ImageConfiguration;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,7 +118,10 @@ pub(crate) struct State {
 }
 
 pub(crate) struct Store {
-    database: Database,
+    path: PathBuf,
+    /// None when the disk has refused something and the file could not be opened since.
+    database: RwLock<Option<Database>>,
+    reserve: Reserve,
     state: RwLock<State>,
     /// One change at a time: what is in memory is what the next one starts from.
     changes: std::sync::Mutex<()>,
@@ -133,10 +137,7 @@ impl Store {
     /// Opens the database below `root`, or makes it.
     pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
         let path = root.join("images.redb");
-        let database = Database::builder()
-            .set_cache_size(CACHE)
-            .create(&path)
-            .map_err(|cause| StoreError::Open { path: path.clone(), cause: Box::new(cause.into()) })?;
+        let database = open_database(&path)?;
         let transaction = database.begin_write().map_err(failed("begin a change"))?;
         {
             let mut meta = transaction.open_table(META).map_err(failed("open a table"))?;
@@ -156,7 +157,9 @@ impl Store {
         }
         transaction.commit().map_err(failed("commit"))?;
         let state = RwLock::new(load(&database)?);
-        Ok(Self { database, state, changes: std::sync::Mutex::new(()) })
+        let reserve = Reserve::take(root.join("reserve"));
+        let database = RwLock::new(Some(database));
+        Ok(Self { path, database, reserve, state, changes: std::sync::Mutex::new(()) })
     }
 
     /// All that is known, to look at. Not to be held across anything that waits.
@@ -167,10 +170,36 @@ impl Store {
 
     /// A document, as it came.
     pub(crate) fn document(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let transaction = self.database.begin_read().map_err(failed("begin to read"))?;
-        let table = transaction.open_table(DOCUMENTS).map_err(failed("open a table"))?;
-        let found = table.get(digest.as_str()).map_err(failed("read"))?;
-        Ok(found.map(|bytes| bytes.value().to_vec()))
+        self.with_database(|database| {
+            let transaction = database.begin_read().map_err(failed("begin to read"))?;
+            let table = transaction.open_table(DOCUMENTS).map_err(failed("open a table"))?;
+            let found = table.get(digest.as_str()).map_err(failed("read"))?;
+            Ok(found.map(|bytes| bytes.value().to_vec()))
+        })
+    }
+
+    fn with_database<T>(
+        &self,
+        act: impl FnOnce(&Database) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        {
+            let database = self.database.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let Some(database) = &*database {
+                return act(database);
+            }
+        }
+        self.open_again()?;
+        let database = self.database.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let closed = || failed("open it again")(redb::Error::DatabaseClosed);
+        act(database.as_ref().ok_or_else(closed)?)
+    }
+
+    /// After an error of the disk the database refuses everything until it is opened again.
+    fn open_again(&self) -> Result<(), StoreError> {
+        let mut database = self.database.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *database = None;
+        *database = Some(open_database(&self.path)?);
+        Ok(())
     }
 
     /// Changes what is known: on disk first, then in memory. Documents that nothing refers to any more go with it.
@@ -185,10 +214,25 @@ impl Store {
         let mut request = Change { state: &mut after, documents: Vec::new() };
         let Some(outcome) = change(&mut request) else { return Ok(None) };
         let documents = request.documents;
-        let transaction = self.database.begin_write().map_err(failed("begin a change"))?;
-        write(&transaction, &before, &after, &documents)?;
-        after.document_bytes = sweep_documents(&transaction, &after)?;
-        transaction.commit().map_err(failed("commit"))?;
+        let commit = |after: &State| {
+            self.with_database(|database| {
+                let transaction = database.begin_write().map_err(failed("begin a change"))?;
+                write(&transaction, &before, after, &documents)?;
+                let document_bytes = sweep_documents(&transaction, after)?;
+                transaction.commit().map_err(failed("commit"))?;
+                Ok(document_bytes)
+            })
+        };
+        let shrinks = after.images.len() < before.images.len() || after.names.len() < before.names.len();
+        let committed = commit(&after).or_else(|error| {
+            let StoreError::Database { cause, .. } = &error else { return Err(error) };
+            // What makes room gets some to begin with.
+            let once_more = shrinks && self.reserve.give_up(cause);
+            self.open_again()?;
+            if once_more { commit(&after) } else { Err(error) }
+        });
+        after.document_bytes = committed?;
+        self.reserve.fill();
         *self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner) = after;
         Ok(Some(outcome))
     }
@@ -204,6 +248,13 @@ impl State {
             .flat_map(|stored| std::iter::once(&stored.record.manifest).chain(&stored.record.config));
         of_names.chain(of_images).map(Digest::as_str).collect()
     }
+}
+
+fn open_database(path: &Path) -> Result<Database, StoreError> {
+    Database::builder()
+        .set_cache_size(CACHE)
+        .create(path)
+        .map_err(|cause| StoreError::Open { path: path.to_owned(), cause: Box::new(cause.into()) })
 }
 
 fn load(database: &Database) -> Result<State, StoreError> {

@@ -225,14 +225,14 @@ async fn a_layer_in_use_stays_without_its_image_until_the_last_user_is_gone() {
     host.images.begin_use(&image.chain);
     host.images.remove(image.id.as_str()).unwrap();
     host.images.collect().unwrap();
-    assert_eq!(host.read(&image, "hello").as_deref(), Some("kept"));
+    assert_eq!(host.read(&image, "hello").as_deref(), Some("hello"));
     host.images.end_use(&image.chain);
     host.images.collect().unwrap();
-    assert_eq!(host.read(&image, "hello").as_deref(), Some("kept"));
+    assert_eq!(host.read(&image, "hello").as_deref(), Some("hello"));
     // Nobody but its user knows of it after a restart.
     host.config.used = vec![image.chain.clone()];
     let host = host.again();
-    assert_eq!(host.read(&image, "hello").as_deref(), Some("kept"));
+    assert_eq!(host.read(&image, "hello").as_deref(), Some("hello"));
     host.images.end_use(&image.chain);
     host.images.collect().unwrap();
     host.assert_empty();

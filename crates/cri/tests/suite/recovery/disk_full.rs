@@ -44,7 +44,7 @@ fn images(world: &World<'_>) -> Vec<String> {
 }
 
 fn an_image_does_not_fit(node: &Node) {
-    small(node, 12 << 20);
+    small(node, 8 << 20);
     let world = World::new(node, "full");
     world.image("busybox:1");
     let before = images(&world);

@@ -5,6 +5,7 @@
 
 mod daemon_killed;
 mod disk_full;
+mod network_missing;
 mod reboot;
 mod records;
 mod shim_killed;
@@ -22,10 +23,17 @@ use crate::pod::World;
 use crate::story::Story;
 
 pub(crate) fn all() -> impl Iterator<Item = Story> {
-    [daemon_killed::STORIES, shim_killed::STORIES, reboot::STORIES, records::STORIES, disk_full::STORIES]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        daemon_killed::STORIES,
+        shim_killed::STORIES,
+        reboot::STORIES,
+        records::STORIES,
+        disk_full::STORIES,
+        network_missing::STORIES,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 /// Removes every pod there is, as a kubelet does with those that it does not know, and looks at what is left.

@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::pod::{World, fresh, shell, spec};
 use crate::registry::registry;
-use crate::story::{Need, Story, story};
+use crate::story::{Story, story};
 
 pub(crate) const STORIES: &[Story] = &[
     story!(a_container_is_created_runs_ends_and_is_gone),
@@ -33,7 +33,7 @@ pub(crate) const STORIES: &[Story] = &[
     story!(the_image_says_what_runs),
     story!(the_container_says_what_runs),
     story!(environment_and_folder_are_those_of_the_container),
-    story!(a_checkpoint_is_written_or_refused, Need::Program("criu")),
+    story!(a_checkpoint_is_written_or_refused),
     story!(an_image_is_known_by_its_id_everywhere),
     story!(details_are_given_when_asked),
 ];

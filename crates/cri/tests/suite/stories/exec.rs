@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use cri::wire::v1::ExecSyncRequest;
 use tonic::Code;
 
+use crate::client::meanwhile;
 use crate::leftovers::eventually;
 use crate::pod::{World, security};
 use crate::story::{Story, story};
@@ -11,6 +13,7 @@ use crate::story::{Story, story};
 pub(crate) const STORIES: &[Story] = &[
     story!(a_command_has_output_errors_and_a_code),
     story!(a_command_that_takes_too_long_is_killed),
+    story!(a_command_that_nobody_waits_for_is_killed),
     story!(much_output_is_kept),
     story!(a_command_that_is_not_there_is_told),
     story!(a_container_that_does_not_run_takes_none),
@@ -39,6 +42,18 @@ fn a_command_that_takes_too_long_is_killed(world: &World<'_>) {
     eventually("the end of the command", || !container.sh("ps").contains("sleep 1234"));
 }
 
+fn a_command_that_nobody_waits_for_is_killed(world: &World<'_>) {
+    let pod = world.pod();
+    let container = pod.idle();
+    let cmd = ["sleep", "2345"].map(str::to_owned).to_vec();
+    let request = ExecSyncRequest { container_id: container.id.clone(), cmd, timeout: 0 };
+    let mut client = world.client.runtime.clone();
+    let call = meanwhile(async move { client.exec_sync(request).await });
+    eventually("the command", || container.sh("ps").contains("sleep 2345"));
+    call.abort();
+    eventually("the end of the command", || !container.sh("ps").contains("sleep 2345"));
+}
+
 fn much_output_is_kept(world: &World<'_>) {
     let pod = world.pod();
     let container = pod.idle();
@@ -59,11 +74,8 @@ fn a_container_that_does_not_run_takes_none(world: &World<'_>) {
     let pod = world.pod();
     let created = pod.create("true", |_| {});
     created.exec(&["true"], 5).unwrap_err();
-    let request = cri::wire::v1::ExecSyncRequest {
-        container_id: "none".to_owned(),
-        cmd: vec!["true".to_owned()],
-        timeout: 5,
-    };
+    let request =
+        ExecSyncRequest { container_id: "none".to_owned(), cmd: vec!["true".to_owned()], timeout: 5 };
     assert_eq!(world.client.exec_sync(request).unwrap_err().code(), Code::NotFound);
 }
 

@@ -189,6 +189,7 @@ fn figures_are_there_for_prometheus(world: &World<'_>) {
 }
 
 fn an_image_volume_outlives_its_image(node: &Node) {
+    node.run();
     let world = World::new(node, "volume");
     let pod = world.pod();
     pod.idle();

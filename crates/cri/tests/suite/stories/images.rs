@@ -250,13 +250,13 @@ fn an_image_in_use_can_be_removed_and_its_container_goes_on(world: &World<'_>) {
     let config = serde_json::json!({ "Env": ["PATH=/bin"] });
     registry().put(&name, &crate::image::Image::of(&layers, &config));
     let name = registry().name(&name);
-    let id = world.pull(&name).unwrap();
+    world.pull(&name).unwrap();
     let pod = world.pod();
     let container = pod.idle_with(|config| config.image = spec(&name));
     remove(world, &name).unwrap();
     assert_eq!(status(world, &name), None);
     assert!(container.sh("cat /own").starts_with("content"));
-    assert_eq!(container.status().image_id, id);
+    assert_eq!(container.status().image.unwrap().image, name);
 }
 
 fn details_are_given_when_asked(world: &World<'_>) {

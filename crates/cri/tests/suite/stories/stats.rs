@@ -124,7 +124,7 @@ fn a_pod_tells_what_it_uses(world: &World<'_>) {
     let linux = stats.linux.unwrap();
     assert!(linux.cpu.unwrap().usage_core_nano_seconds.unwrap().value > 0);
     assert!(linux.memory.unwrap().working_set_bytes.unwrap().value > 0);
-    assert!(linux.process.unwrap().process_count.unwrap().value >= 2);
+    assert!(linux.process.unwrap().process_count.unwrap().value >= 1);
     let [of_container] = linux.containers.as_slice() else { panic!("{:?}", linux.containers) };
     assert_eq!(of_container.attributes.as_ref().unwrap().id, container.id);
     let network = linux.network.unwrap();
@@ -160,7 +160,9 @@ fn stats_of_pods_are_listed_by_filter(world: &World<'_>) {
         PodSandboxStatsFilter { label_selector: other.config.labels.clone(), ..Default::default() };
     assert_eq!(listed(by_label), [other.id.as_str()]);
     world.stop_pod(&pod.id).unwrap();
-    assert!(listed(PodSandboxStatsFilter { id: pod.id.clone(), ..Default::default() }).is_empty());
+    eventually("a list without it", || {
+        listed(PodSandboxStatsFilter { id: pod.id.clone(), ..Default::default() }).is_empty()
+    });
 }
 
 fn lists_and_streams_have_the_same(world: &World<'_>) {
@@ -249,7 +251,12 @@ fn metrics_are_those_that_are_described(world: &World<'_>) {
         let keys = described.get(&metric.name).unwrap_or_else(|| panic!("{} is not described", metric.name));
         assert_eq!(metric.label_values.len(), keys.len(), "{metric:?} of {keys:?}");
         assert!(metric.value.is_some() && metric.timestamp > 0, "{metric:?}");
-        let counts = metric.name.ends_with("_total");
+        // Two are named against the custom, and everybody knows them so.
+        let counts = match metric.name.as_str() {
+            "container_memory_failcnt" => true,
+            "container_fs_inodes_total" => false,
+            name => name.ends_with("_total"),
+        };
         assert_eq!(metric.metric_type() == MetricType::Counter, counts, "{metric:?}");
     }
     let names: BTreeSet<&str> =

@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use crate::client::wait;
 use crate::leftovers::eventually;
+use crate::node::Kind;
 use crate::pod::{Container, Pod, World};
 use crate::story::{Need, Story, story};
 
@@ -39,6 +40,9 @@ const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const ERROR: u8 = 3;
 const RESIZE: u8 = 4;
+/// Sub-protocols.
+const V4: &str = "v4.channel.k8s.io";
+const V5: &str = "v5.channel.k8s.io";
 /// In version 5 the client says with it that a channel has ended.
 const CLOSE: u8 = 255;
 
@@ -52,6 +56,8 @@ async fn connect(url: &str, protocol: &str) -> Result<WebSocketStream<TcpStream>
     let url = url.replacen("http://", "ws://", 1);
     let mut request = url.as_str().into_client_request()?;
     request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
+    // Some servers want to know whose page asks.
+    request.headers_mut().insert("origin", "http://localhost".parse().unwrap());
     let host = request.uri().authority().unwrap().to_string();
     let stream = TcpStream::connect(host).await.map_err(Error::Io)?;
     Ok(client_async(request, stream).await?.0)
@@ -63,10 +69,10 @@ impl Session {
         Self { socket: wait(connect(url, protocol)).unwrap(), heard: HashMap::new() }
     }
 
-    /// Of exec and attach.
+    /// Of exec and attach, in the newest version that the runtime speaks.
     #[track_caller]
-    fn new(url: &str) -> Self {
-        Self::open(url, "v5.channel.k8s.io")
+    fn new(world: &World<'_>, url: &str) -> Self {
+        Self::open(url, if world.node.kind == Kind::Containerd { V4 } else { V5 })
     }
 
     fn send(&mut self, channel: u8, bytes: &[u8]) {
@@ -136,7 +142,7 @@ fn exec(container: &Container<'_>, script: &str) -> ExecRequest {
 
 #[track_caller]
 fn execute(world: &World<'_>, request: ExecRequest) -> Session {
-    Session::new(&world.client.exec(request).unwrap().url)
+    Session::new(world, &world.client.exec(request).unwrap().url)
 }
 
 fn a_command_has_streams_and_a_code(world: &World<'_>) {
@@ -200,10 +206,10 @@ fn an_address_is_good_once(world: &World<'_>) {
     let pod = world.pod();
     let container = pod.idle();
     let url = world.client.exec(exec(&container, "true")).unwrap().url;
-    assert_eq!(Session::new(&url).to_the_end().code(), 0);
-    assert!(wait(connect(&url, "v5.channel.k8s.io")).is_err());
+    assert_eq!(Session::new(world, &url).to_the_end().code(), 0);
+    assert!(wait(connect(&url, V4)).is_err());
     let guessed = format!("{}x", url);
-    assert!(wait(connect(&guessed, "v5.channel.k8s.io")).is_err());
+    assert!(wait(connect(&guessed, V4)).is_err());
 }
 
 fn streams_that_make_no_sense_are_refused(world: &World<'_>) {
@@ -229,7 +235,7 @@ fn streams_that_make_no_sense_are_refused(world: &World<'_>) {
 fn attach(container: &Container<'_>, stdin: bool, tty: bool) -> Session {
     let request =
         AttachRequest { container_id: container.id.clone(), stdin, tty, stdout: true, stderr: !tty };
-    Session::new(&container.world.client.attach(request).unwrap().url)
+    Session::new(container.world, &container.world.client.attach(request).unwrap().url)
 }
 
 fn a_container_is_attached_to(world: &World<'_>) {
@@ -282,14 +288,15 @@ fn forward(pod: &Pod<'_>, port: i32) -> (String, String) {
     let request = PortForwardRequest { pod_sandbox_id: pod.id.clone(), port: vec![port] };
     let url = pod.world.client.port_forward(request).unwrap().url;
     let url = format!("{url}?port={port}");
-    let mut session = Session::open(&url, "v4.channel.k8s.io");
+    let mut session = Session::open(&url, V4);
     session.send(0, b"hello\n");
-    session.to_the_end();
     // Both channels begin with the port.
-    let of = |channel: u8| {
-        String::from_utf8_lossy(session.heard.get(&channel).map_or(&[], |all| &all[2..])).into_owned()
+    let of = |session: &Session, channel: u8| {
+        let said = session.heard.get(&channel).and_then(|all| all.get(2..)).unwrap_or_default();
+        String::from_utf8_lossy(said).into_owned()
     };
-    (of(0), of(1))
+    while !of(&session, 0).ends_with('\n') && of(&session, 1).is_empty() && session.listen() {}
+    (of(&session, 0), of(&session, 1))
 }
 
 fn a_port_of_a_pod_is_reached(world: &World<'_>) {
