@@ -92,6 +92,21 @@ pub(crate) fn build(package: &str, program: &str, more: &[String]) -> Result<Pat
         .with_context(|| format!("cargo build of {package} named no program {program}"))
 }
 
+/// Builds a benchmark that is a program of its own, for this machine.
+pub(crate) fn benchmark(package: &str, name: &str) -> Result<PathBuf> {
+    let output = cargo("build")
+        .args(["--release", "--message-format=json-render-diagnostics", "--package", package])
+        .args(["--bench", name])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("run cargo build")?;
+    ensure!(output.status.success(), "cargo build of {package}: {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .find_map(|line| executable(line, name))
+        .with_context(|| format!("cargo build of {package} named no benchmark {name}"))
+}
+
 /// What cargo says in a line of JSON about something it has built.
 #[derive(Deserialize)]
 struct Artifact {

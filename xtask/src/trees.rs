@@ -13,8 +13,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// The Debian release that every tree is made of.
+/// The Debian release that every tree is made of, unless it says otherwise.
 pub const SUITE: &str = "trixie";
+
+/// Where Debian's newest versions are, for measuring against them.
+pub const NEWEST: &str = "sid";
 
 /// The programs that call an OCI runtime, the runtimes they would otherwise call, and what both call.
 const CALLERS: [&str; 14] = [
@@ -61,7 +64,12 @@ pub fn callers() -> Result<PathBuf> {
 /// `name` tells trees apart for people; the packages decide whether a cached tree can be used again. The first
 /// call takes 20 to 90 seconds and the network, the others nothing.
 pub fn debian(name: &str, packages: &[&str]) -> Result<PathBuf> {
-    let tree = cache().join(folder_name(name, packages));
+    tree(SUITE, name, packages)
+}
+
+/// As [`debian`], of any release. A tree of [`NEWEST`] stays as it was when it was made, until its folder is removed.
+pub fn tree(suite: &str, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let tree = cache().join(folder_name(suite, name, packages));
     if tree.is_dir() {
         return Ok(tree);
     }
@@ -70,18 +78,18 @@ pub fn debian(name: &str, packages: &[&str]) -> Result<PathBuf> {
     let lock = File::create(&lock).with_context(|| format!("create {}", lock.display()))?;
     lock.lock().context("wait for another process that makes the same tree")?;
     if !tree.is_dir() {
-        make(&tree, packages)?;
+        make(suite, &tree, packages)?;
     }
     Ok(tree)
 }
 
-fn make(tree: &Path, packages: &[&str]) -> Result<()> {
+fn make(suite: &str, tree: &Path, packages: &[&str]) -> Result<()> {
     let unfinished = tree.with_extension("unfinished");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished)
             .with_context(|| format!("remove what an interrupted run left in {}", unfinished.display()))?;
     }
-    eprintln!("making a Debian {SUITE} tree in {} (once, about a minute)", tree.display());
+    eprintln!("making a Debian {suite} tree in {} (once, about a minute)", tree.display());
     let log = tree.with_extension("log");
     let output = File::create(&log).with_context(|| format!("create {}", log.display()))?;
     let status = Command::new("mmdebstrap")
@@ -89,9 +97,11 @@ fn make(tree: &Path, packages: &[&str]) -> Result<()> {
         .args(["--variant=apt", "--format=directory"])
         .args(["--aptopt=APT::Install-Recommends \"false\"", "--aptopt=Acquire::Languages \"none\""])
         .arg("--aptopt=Acquire::Retries \"3\"")
+        // A mirror of the newest that lags behind is still newer than any release.
+        .args((suite == NEWEST).then_some("--aptopt=Acquire::Check-Valid-Until \"false\""))
         .args(LEFT_OUT.map(|pattern| format!("--dpkgopt=path-exclude={pattern}")))
         .arg(format!("--include={}", packages.join(",")))
-        .arg(SUITE)
+        .arg(suite)
         .arg(&unfinished)
         .stdout(output.try_clone().context("share the log between stdout and stderr")?)
         .stderr(output)
@@ -109,13 +119,13 @@ fn make(tree: &Path, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn folder_name(name: &str, packages: &[&str]) -> String {
+fn folder_name(suite: &str, name: &str, packages: &[&str]) -> String {
     let mut sorted = packages.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
     let mut hasher = DefaultHasher::new();
     (sorted, LEFT_OUT).hash(&mut hasher);
-    format!("{SUITE}-{name}-{:016x}", hasher.finish())
+    format!("{suite}-{name}-{:016x}", hasher.finish())
 }
 
 #[cfg(test)]
@@ -124,8 +134,9 @@ mod tests {
 
     #[test]
     fn the_same_packages_in_another_order_are_the_same_tree() {
-        assert_eq!(folder_name("x", &["crun", "runc"]), folder_name("x", &["runc", "crun", "runc"]));
-        assert_ne!(folder_name("x", &["crun"]), folder_name("x", &["runc"]));
-        assert!(folder_name("callers", &[]).starts_with("trixie-callers-"));
+        let name = |packages: &[&str]| folder_name(SUITE, "x", packages);
+        assert_eq!(name(&["crun", "runc"]), name(&["runc", "crun", "runc"]));
+        assert_ne!(name(&["crun"]), name(&["runc"]));
+        assert!(folder_name(NEWEST, "callers", &[]).starts_with("sid-callers-"));
     }
 }

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::daemon::{Daemon, blocking};
 use crate::error::Result;
 use crate::state::{Container, Pod};
-use crate::stats::cgroup::{self, Reading};
+use crate::stats::cgroup::{self, Depth, Reading};
 use crate::stats::network::{self, Traffic};
 use crate::stats::pod_cgroup;
 use crate::wire::v1::{
@@ -295,8 +295,8 @@ fn of_pod(daemon: &Daemon, pod: &Pod) -> PodSandboxMetrics {
     let labels = labels(pod, None);
     let reading = running
         .iter()
-        .find_map(|container| cgroup::above_process(container.pid()))
-        .or_else(|| cgroup::at(&pod_cgroup(daemon, pod)))
+        .find_map(|container| cgroup::above_container(&container.id, container.pid(), Depth::All))
+        .or_else(|| cgroup::at(&pod_cgroup(daemon, pod), Depth::All))
         .unwrap_or_default();
     let look = Look {
         reading,
@@ -320,7 +320,7 @@ fn of_pod(daemon: &Daemon, pod: &Pod) -> PodSandboxMetrics {
 
 fn of_container(daemon: &Daemon, pod: &Pod, container: &Container, now: i64) -> ContainerMetrics {
     let look = Look {
-        reading: cgroup::of_process(container.pid()).unwrap_or_default(),
+        reading: cgroup::of_container(&container.id, container.pid(), Depth::All).unwrap_or_default(),
         files: files(daemon, container),
         container: Some(container),
         started_at: container.with(|record| record.started_at),
@@ -385,7 +385,8 @@ fn files(daemon: &Daemon, container: &Container) -> Files {
 
 /// The processes of a container.
 fn pids(look: &Look<'_>) -> Option<Vec<i32>> {
-    cgroup::processes(look.container?.pid())
+    let container = look.container?;
+    cgroup::processes(&container.id, container.pid())
 }
 
 /// Open files and, of these, sockets.

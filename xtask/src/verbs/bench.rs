@@ -1,4 +1,5 @@
-//! `bench oci`: our runtime against crun, runc and youki in one interleaved run.
+//! `bench oci`: our runtime against crun, runc and youki in one interleaved run. `bench cri`: our daemon against
+//! containerd, by a program of its own that knows the interface.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +12,23 @@ use xtask::trees;
 use super::setup;
 use crate::bench::figures::{self, Figures};
 use crate::bench::{Contestant, Plan, measure, place, report};
-use crate::inside::WORK;
-use crate::project;
+use crate::inside::{self, Cgroups, WORK};
+use crate::{project, steps};
 
 /// What crun and runc come from.
 const TREE: [&str; 2] = ["crun", "runc"];
+
+/// What the daemon is measured against, and what both call.
+const DAEMONS: [&str; 8] = [
+    "busybox-static",
+    "ca-certificates",
+    "containerd",
+    "containernetworking-plugins",
+    "crun",
+    "iproute2",
+    "iptables",
+    "runc",
+];
 
 /// Measure our programs against others of their kind
 #[derive(clap::Args)]
@@ -28,6 +41,8 @@ pub(crate) struct Arguments {
 enum What {
     /// OCI runtimes: time, processor time and memory of every verb
     Oci(Oci),
+    /// CRI daemons: pods, processes in them, lists, statistics, pulls, memory, scale, leaks
+    Cri(Cri),
     /// What `oci` does inside the place it has made
     #[command(hide = true)]
     Inside,
@@ -52,6 +67,16 @@ struct Oci {
     output: PathBuf,
 }
 
+#[derive(clap::Args)]
+struct Cri {
+    /// Where to write bench-cri.md and bench-cri.json
+    #[arg(long, short, default_value = "target")]
+    output: PathBuf,
+    /// Passed on: --rounds, --crowd, --pulls, --scale, --soak, --parts
+    #[arg(last = true)]
+    passed_on: Vec<String>,
+}
+
 fn contestant(text: &str) -> Result<(String, PathBuf), String> {
     let (name, program) = text.split_once('=').ok_or("NAME=PROGRAM is wanted")?;
     Ok((name.to_owned(), PathBuf::from(program)))
@@ -60,6 +85,7 @@ fn contestant(text: &str) -> Result<(String, PathBuf), String> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.what {
         What::Oci(oci) => outside(oci),
+        What::Cri(cri) => node(cri),
         What::Inside => inside(),
     }
 }
@@ -123,6 +149,37 @@ fn contestants(oci: &Oci, work: &Path) -> Result<Vec<Contestant>> {
     }
     ensure!(!contestants.is_empty(), "nobody is left to measure");
     Ok(contestants)
+}
+
+/// The daemons run in a tree of Debian's newest versions, in namespaces that end with the run.
+fn node(cri: &Cri) -> Result<()> {
+    ensure!(setup::is_root(), "the contestants make namespaces and cgroups: run this as root");
+    let tree = trees::tree(trees::NEWEST, "cri-daemons", &DAEMONS)?;
+    let work =
+        tempfile::Builder::new().prefix("bench-").tempdir_in(trees::cache()).context("make a work folder")?;
+    let bin = work.path().join("bin");
+    fs::create_dir(&bin).with_context(|| format!("make {}", bin.display()))?;
+    for (package, program) in [("cri", "cofferdam"), ("shim", "containerd-shim-runhcs-v1")] {
+        copy(&project::release(package, program)?, &bin.join(program))?;
+    }
+    copy(&project::benchmark("cri", "node")?, &bin.join("bench"))?;
+    let mut command = inside::command(&tree, work.path(), Cgroups::Plain, "unshare");
+    command
+        .args(["--net", "--pid", "--ipc", "--mount", "--fork", "--kill-child", "--mount-proc"])
+        .args(["sh", "-c", "ip link set lo up; exec \"$@\"", "bench", "/mnt/bin/bench"])
+        .args(["--work", WORK, "--results", "/mnt/bench-cri"])
+        .args(&cri.passed_on);
+    let measured = steps::run(&mut command);
+    fs::create_dir_all(&cri.output).with_context(|| format!("make {}", cri.output.display()))?;
+    for name in ["bench-cri.md", "bench-cri.json", "cofferdam.log", "containerd.log"] {
+        let from = work.path().join(name);
+        if from.exists() {
+            let to = cri.output.join(name);
+            copy(&from, &to)?;
+            eprintln!("wrote {}", to.display());
+        }
+    }
+    measured
 }
 
 fn inside() -> Result<()> {

@@ -40,8 +40,7 @@ pub(crate) async fn create(daemon: Arc<Daemon>, request: CreateContainerRequest)
     let id = id::new()?;
     daemon.registry.reserve(&name, &id)?;
     match make(&daemon, &pod, &id, config).await {
-        Ok(container) => {
-            daemon.registry.add_container(container.clone());
+        Ok(()) => {
             events::tell(&daemon, ContainerEventType::ContainerCreatedEvent, &id, &pod);
             Ok(id)
         }
@@ -53,18 +52,13 @@ pub(crate) async fn create(daemon: Arc<Daemon>, request: CreateContainerRequest)
                     "a container that failed left something behind"
                 );
             }
-            daemon.registry.release(&id);
+            daemon.registry.remove_container(&id);
             Err(error)
         }
     }
 }
 
-async fn make(
-    daemon: &Arc<Daemon>,
-    pod: &Arc<Pod>,
-    id: &str,
-    config: ContainerConfig,
-) -> Result<Arc<Container>> {
+async fn make(daemon: &Arc<Daemon>, pod: &Arc<Pod>, id: &str, config: ContainerConfig) -> Result<()> {
     let asked = config.image.clone().unwrap_or_default();
     let image = find_image(daemon, &asked)?;
     if let Some(kind) = &image.artifact_type {
@@ -80,9 +74,13 @@ async fn make(
         write(&daemon, &pod, &id, &image, config, target)
     })
     .await?;
+    // Whoever stops or removes the pod has its turn, and must find every container of it.
+    let _turn = pod.turn.lock().await;
+    pods::ready(pod)?;
     daemon.store.put_container(&record).await?;
     let bundle = daemon.container_bundle(id);
-    Ok(Arc::new(Container::new(record, pod.clone(), bundle)))
+    daemon.registry.add_container(Arc::new(Container::new(record, pod.clone(), bundle)));
+    Ok(())
 }
 
 /// The image that a container or a mount names.

@@ -41,8 +41,12 @@ pub(crate) async fn start(daemon: Arc<Daemon>, id: String) -> Result<()> {
         Ok(pid) => {
             container.set_pid(pid);
             let record = container.change(|record| record.started_at = clock::now());
-            daemon.store.put_container(&record).await?;
             tokio::spawn(watch(daemon.clone(), container.clone(), shim));
+            if let Err(error) = daemon.store.put_container(&record).await {
+                // A container that the client takes for one that failed must not go on.
+                super::stop::kill(&daemon, &container).await?;
+                return Err(error);
+            }
             events::tell(&daemon, ContainerEventType::ContainerStartedEvent, &container.id, &container.pod);
             Ok(())
         }

@@ -6,7 +6,8 @@ pub(crate) mod network;
 
 use std::sync::Arc;
 
-use cgroup::{Pressure, Reading};
+use cgroup::{Depth, Pressure, Reading};
+use futures_util::future::try_join_all;
 
 use crate::clock;
 use crate::daemon::{Daemon, blocking};
@@ -18,6 +19,9 @@ use crate::wire::v1::{
     FilesystemUsage, IoUsage, LinuxPodSandboxStats, MemoryUsage, PodSandboxAttributes, PodSandboxStats,
     PodSandboxStatsFilter, ProcessUsage, PsiData, PsiStats, SwapUsage, UInt64Value,
 };
+
+/// Fewer than this are not worth another thread.
+const SHARE: usize = 8;
 
 /// Two looks that are closer together than this, in nanoseconds, tell nothing about a rate.
 const TOO_CLOSE: i64 = 100_000_000;
@@ -41,9 +45,7 @@ pub(crate) async fn of_containers(
     };
     let mut containers = daemon.registry.containers();
     containers.retain(|container| container.is_running() && passes(container));
-    let daemon = daemon.clone();
-    blocking(move || Ok(containers.iter().map(|container| container_stats(&daemon, container)).collect()))
-        .await
+    of_each(daemon, containers, container_stats).await
 }
 
 /// Of one pod.
@@ -67,8 +69,22 @@ pub(crate) async fn of_pods(
             && (filter.id.is_empty() || pod.id.starts_with(&filter.id))
             && pod.with(|record| matches_labels(&record.config.labels, &filter.label_selector))
     });
-    let daemon = daemon.clone();
-    blocking(move || Ok(pods.iter().map(|pod| pod_stats(&daemon, pod)).collect())).await
+    of_each(daemon, pods, pod_stats).await
+}
+
+/// Looks at everything, with as many threads as there are processors.
+async fn of_each<T: Send + Sync + 'static, S: Send + 'static>(
+    daemon: &Arc<Daemon>,
+    all: Vec<Arc<T>>,
+    look: fn(&Daemon, &T) -> S,
+) -> Result<Vec<S>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = all.len().div_ceil(threads).max(SHARE);
+    let shares = all.chunks(share).map(|share| {
+        let (daemon, share) = (daemon.clone(), share.to_vec());
+        blocking(move || Ok(share.iter().map(|one| look(&daemon, one)).collect::<Vec<S>>()))
+    });
+    Ok(try_join_all(shares).await?.into_iter().flatten().collect())
 }
 
 fn container_stats(daemon: &Daemon, container: &Container) -> ContainerStats {
@@ -83,7 +99,9 @@ fn container_stats(daemon: &Daemon, container: &Container) -> ContainerStats {
         writable_layer: writable_layer(daemon, container),
         ..ContainerStats::default()
     };
-    let reading = Some(container.pid()).filter(|pid| *pid > 0).and_then(cgroup::of_process);
+    let reading = Some(container.pid())
+        .filter(|pid| *pid > 0)
+        .and_then(|pid| cgroup::of_container(&container.id, pid, Depth::Usage));
     if let Some(reading) = reading {
         let now = clock::now();
         let started = container.with(|record| record.started_at);
@@ -140,8 +158,8 @@ fn pod_stats(daemon: &Daemon, pod: &Pod) -> PodSandboxStats {
         running.iter().map(|container| container_stats(daemon, container)).collect();
     let reading = running
         .iter()
-        .find_map(|container| cgroup::above_process(container.pid()))
-        .or_else(|| cgroup::at(&pod_cgroup(daemon, pod)))
+        .find_map(|container| cgroup::above_container(&container.id, container.pid(), Depth::Processes))
+        .or_else(|| cgroup::at(&pod_cgroup(daemon, pod), Depth::Processes))
         .unwrap_or_default();
     // The pod's own rate is what its containers use; between containers nothing runs.
     let rate =

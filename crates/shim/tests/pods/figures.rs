@@ -4,7 +4,7 @@ use crate::world::{self, World};
 use shim_api::{NewSandbox, Pins, Streams};
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 5;
 
 /// Private and proportional memory of a process in KiB.
 fn memory(pid: i32) -> (u64, u64) {

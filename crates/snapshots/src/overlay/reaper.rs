@@ -4,7 +4,7 @@
 
 use crate::error::{Result, io_error};
 use crate::tree::{self, Removed};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{IFlags, Mode, OFlags};
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -42,6 +42,7 @@ impl Reaper {
         fs::create_dir_all(folder).map_err(io_error("create", folder))?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let trash = rustix::fs::open(folder, flags, Mode::empty()).map_err(io_error("open", folder))?;
+        spread(&trash);
         let (left, highest) = leftovers(folder)?;
         let names = Arc::new(AtomicU64::new(highest + 1));
         let (sender, receiver) = mpsc::channel();
@@ -63,6 +64,17 @@ impl Reaper {
     /// The way into the trash.
     pub(super) fn bin(&self) -> &Bin {
         &self.bin
+    }
+}
+
+/// Every folder begins its life here, and none has to do with the others. Told so, ext4 looks for a part of the disk with
+/// room for each. Otherwise it puts them all where it has put the first, where layers that are unpacked at the same time
+/// wait for each other and new files search among those that were just deleted. Other file systems know no such hint.
+fn spread(folder: &OwnedFd) {
+    if let Ok(flags) = rustix::fs::ioctl_getflags(folder)
+        && let Err(error) = rustix::fs::ioctl_setflags(folder, flags | IFlags::TOPDIR)
+    {
+        log::debug!("the file system takes no hint where to put folders: {error}");
     }
 }
 
