@@ -13,6 +13,7 @@ use crate::reference::Reference;
 use crate::registry::Auth;
 use crate::store::{Meant, State, Store, Stored};
 use snapshots::{ChainId, Snapshotter, Usage};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,13 @@ impl Images {
             fs::create_dir_all(folder).map_err(failed("make", folder))?;
         }
         let store = Store::open(&config.root).map_err(Error::Store)?;
+        let layers = snapshotter.layers().map_err(Error::Layers)?;
+        let layers: HashSet<ChainId> = layers.into_iter().map(|layer| layer.chain).collect();
+        let forgotten =
+            store.forget_incomplete(|layer| layers.contains(&layer.chain)).map_err(Error::Store)?;
+        for id in forgotten {
+            log::warn!("image {id} has lost a layer and is forgotten; it can be pulled again");
+        }
         let leases = Arc::new(Leases::default());
         config.used.iter().for_each(|chain| leases.begin_use(chain));
         let kept = Kept { config, store, snapshotter, leases };

@@ -39,6 +39,8 @@ pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Conta
         let told = plugins::tell_container(daemon, ContainerEvent::Remove, container).await;
         plugins::note("a container goes", &container.id, told);
     }
+    // Otherwise its record would come after its removal.
+    container.wait_for_record().await;
     if !delete_in_shim(container).await? {
         super::start::reap_leftovers(daemon, &container.id).await;
     }

@@ -195,6 +195,7 @@ pub(crate) async fn ended(daemon: &Arc<Daemon>, container: &Container, end: End)
             "how it ended is known but not on disk"
         );
     }
+    container.end_is_recorded();
     events::tell(daemon, ContainerEventType::ContainerStoppedEvent, &container.id, &container.pod);
     plugins::ended(daemon, container).await;
 }

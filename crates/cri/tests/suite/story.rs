@@ -144,7 +144,7 @@ static NODES: Mutex<[Option<&'static Node>; 3]> = Mutex::new([None; 3]);
 
 fn shared_by(kind: Kind) -> &'static Node {
     let mut nodes = NODES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    *nodes[kind as usize].get_or_insert_with(|| Box::leak(Box::new(Node::start(kind))))
+    nodes[kind as usize].get_or_insert_with(|| Box::leak(Box::new(Node::start(kind))))
 }
 
 /// Ends the runtimes; what they have left behind.
@@ -156,7 +156,10 @@ pub(crate) fn end() -> Vec<String> {
             let kept = panic::catch_unwind(AssertUnwindSafe(|| leftovers::nothing_of(node)));
             left.extend(kept.err().map(|_| PANIC.with_borrow_mut(std::mem::take)));
         }
-        if node.kind != Kind::Given {
+        if node.kind == Kind::Given {
+            // Elsewhere whoever has made the namespaces does it.
+            cgroups::remove_tree(cgroups::parent().trim_start_matches('/'));
+        } else {
             node.terminate();
             for pid in leftovers::processes(node) {
                 let pid = rustix::process::Pid::from_raw(pid).unwrap();
