@@ -6,7 +6,7 @@
 //! | pod           | gone, or a reboot   | not ready; what the shim left is removed                         |
 //! | container     | runs it             | running; it is watched again                                     |
 //! | container     | does not know it    | created, or exited as its `exit.json` or the record says         |
-//! | none          | whatever            | the rest of a call that was cut off: removed                     |
+//! | none          | whatever            | the rest of a call that was cut off: removed, its shim with it   |
 
 use std::collections::HashSet;
 use std::path::Path;

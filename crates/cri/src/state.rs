@@ -89,10 +89,19 @@ pub(crate) struct Container {
     record: Mutex<ContainerRecord>,
     /// Its process on the host, 0 while there is none.
     pid: AtomicI32,
-    /// Whether it has ended.
-    ended: watch::Sender<bool>,
+    /// How far its end has come.
+    ended: watch::Sender<Ended>,
     /// Its last processor time, to tell how much it uses now.
     pub(crate) usage: Mutex<Option<Sample>>,
+}
+
+/// How far a container's end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ended {
+    Not,
+    /// It has ended, and the record is on its way to the disk.
+    Known,
+    Recorded,
 }
 
 /// Processor time at a moment, both in nanoseconds.
@@ -106,7 +115,7 @@ pub(crate) struct Sample {
 
 impl Container {
     pub(crate) fn new(record: ContainerRecord, pod: Arc<Pod>, bundle: PathBuf) -> Self {
-        let ended = watch::Sender::new(record.end.is_some());
+        let ended = watch::Sender::new(if record.end.is_some() { Ended::Recorded } else { Ended::Not });
         Self {
             id: record.id.clone(),
             pod,
@@ -166,14 +175,27 @@ impl Container {
             }
         });
         self.set_pid(0);
-        self.ended.send_replace(true);
+        if first {
+            self.ended.send_replace(Ended::Known);
+        }
         first.then_some(record)
+    }
+
+    /// Notes that its end is written down, as far as it could be.
+    pub(crate) fn end_is_recorded(&self) {
+        self.ended.send_replace(Ended::Recorded);
     }
 
     /// Returns when it has ended.
     pub(crate) async fn wait(&self) {
         // The sender lives as long as the container.
-        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+        let _ = self.ended.subscribe().wait_for(|ended| *ended >= Ended::Known).await;
+    }
+
+    /// Returns when nobody will write down its end any more: at once, unless somebody is about to.
+    pub(crate) async fn wait_for_record(&self) {
+        // As above.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended != Ended::Known).await;
     }
 }
 

@@ -13,6 +13,7 @@ use crate::reference::Reference;
 use crate::registry::Auth;
 use crate::store::{Meant, State, Store, Stored};
 use snapshots::{ChainId, Snapshotter, Usage};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,13 @@ impl Images {
         let store = Store::open(&config.root).map_err(Error::Store)?;
         let leases = Arc::new(Leases::default());
         config.used.iter().for_each(|chain| leases.begin_use(chain));
+        let layers = snapshotter.layers().map_err(Error::Layers)?;
+        let layers: HashSet<ChainId> = layers.into_iter().map(|layer| layer.chain).collect();
+        let forgotten =
+            store.forget_incomplete(|layer| layers.contains(&layer.chain)).map_err(Error::Store)?;
+        for id in forgotten {
+            log::warn!("image {id} has lost a layer and is forgotten; it can be pulled again");
+        }
         let kept = Kept { config, store, snapshotter, leases };
         garbage::collect(&kept)?;
         Ok(Self(Arc::new(kept)))

@@ -27,6 +27,8 @@ pub(crate) async fn remove(daemon: Arc<Daemon>, id: String) -> Result<()> {
 pub(crate) async fn remove_container(daemon: &Arc<Daemon>, container: &Arc<Container>) -> Result<()> {
     let _turn = container.turn.lock().await;
     super::stop::kill(daemon, container).await?;
+    // Otherwise its record would come after its removal.
+    container.wait_for_record().await;
     if !delete_in_shim(container).await? {
         super::start::reap_leftovers(daemon, &container.id).await;
     }

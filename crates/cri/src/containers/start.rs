@@ -188,5 +188,6 @@ pub(crate) async fn ended(daemon: &Daemon, container: &Container, end: End) {
             "how it ended is known but not on disk"
         );
     }
+    container.end_is_recorded();
     events::tell(daemon, ContainerEventType::ContainerStoppedEvent, &container.id, &container.pod);
 }

@@ -52,6 +52,7 @@ pub(crate) fn enter() -> ExitCode {
 }
 
 /// Settles, has the stories told, and ends with them.
+#[expect(clippy::zombie_processes, reason = "it is waited for with all others")]
 pub(crate) fn proceed() -> ExitCode {
     settle();
     let stories = Command::new(std::env::current_exe().unwrap())

@@ -120,7 +120,7 @@ impl Node {
     pub(crate) fn leases(&self) -> Vec<String> {
         let names = fs::read_dir(self.path("ipam/pods")).into_iter().flatten().flatten();
         let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| name.starts_with(|first: char| first == '1' || first == 'f')).collect()
+        names.filter(|name| name.starts_with(['1', 'f'])).collect()
     }
 
     fn configure_network(&self) {

@@ -43,14 +43,16 @@ impl<'a> World<'a> {
     /// How the runtime knows an image of the suite's registry, which it has pulled.
     #[track_caller]
     pub(crate) fn image(&self, name: &str) -> String {
+        self.try_image(name).unwrap()
+    }
+
+    fn try_image(&self, name: &str) -> Result<String, Status> {
         let name = registry().name(name);
-        let present = self
-            .client
-            .image_status(cri::wire::v1::ImageStatusRequest { image: spec(&name), verbose: false });
-        if present.unwrap().image.is_none() {
-            self.pull(&name).unwrap();
+        let request = cri::wire::v1::ImageStatusRequest { image: spec(&name), verbose: false };
+        if self.client.image_status(request)?.image.is_none() {
+            self.pull(&name)?;
         }
-        name
+        Ok(name)
     }
 
     /// Pulls by the whole name.
@@ -207,7 +209,7 @@ impl<'a> Pod<'a> {
         script: &str,
         change: impl FnOnce(&mut ContainerConfig),
     ) -> Result<Container<'_>, Status> {
-        self.world.image("busybox:1");
+        self.world.try_image("busybox:1")?;
         let mut config = self.container_config(script);
         change(&mut config);
         let request = CreateContainerRequest {

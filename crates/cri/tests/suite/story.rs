@@ -144,7 +144,7 @@ static NODES: Mutex<[Option<&'static Node>; 3]> = Mutex::new([None; 3]);
 
 fn shared_by(kind: Kind) -> &'static Node {
     let mut nodes = NODES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    *nodes[kind as usize].get_or_insert_with(|| Box::leak(Box::new(Node::start(kind))))
+    nodes[kind as usize].get_or_insert_with(|| Box::leak(Box::new(Node::start(kind))))
 }
 
 /// Ends the runtimes; what they have left behind.

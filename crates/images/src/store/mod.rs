@@ -23,6 +23,7 @@ use crate::reserve::Reserve;
 use oci_spec::image::ImageConfiguration;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 
@@ -99,6 +100,31 @@ impl StoreError {
             _ => Kind::Internal,
         }
     }
+
+    /// What is on disk is at fault, not the disk, another process or a newer program.
+    fn is_broken(&self) -> bool {
+        match self {
+            StoreError::Open { cause, .. } | StoreError::Database { cause, .. } => match &**cause {
+                redb::Error::Io(error) => {
+                    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof)
+                }
+                redb::Error::Corrupted(_)
+                | redb::Error::RepairAborted
+                | redb::Error::TableTypeMismatch { .. }
+                | redb::Error::TypeDefinitionChanged { .. }
+                | redb::Error::TableIsMultimap(_) => true,
+                _ => false,
+            },
+            StoreError::Malformed { .. } | StoreError::Incomplete { .. } | StoreError::Config { .. } => true,
+            StoreError::Newer { .. } => false,
+        }
+    }
+}
+
+/// Since 1970.
+fn seconds() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs())
 }
 
 /// An image with its configuration read.
@@ -134,9 +160,30 @@ pub(crate) struct Change<'a> {
 }
 
 impl Store {
-    /// Opens the database below `root`, or makes it.
+    /// Opens the database below `root`, or makes it. One that is broken is kept under another name, and a new one is
+    /// begun: images can be pulled again.
     pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
         let path = root.join("images.redb");
+        match Self::open_at(root, &path) {
+            Err(error) if error.is_broken() => {
+                let kept = path.with_extension(format!("redb.broken-{}", seconds()));
+                let failed = |cause: std::io::Error| StoreError::Open {
+                    path: path.clone(),
+                    cause: Box::new(redb::Error::Io(cause)),
+                };
+                log::error!(
+                    "the image database cannot be read; it is kept as {}, and a new one is begun: {error:?}",
+                    kept.display()
+                );
+                std::fs::rename(&path, &kept).map_err(failed)?;
+                Self::open_at(root, &path)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_at(root: &Path, path: &Path) -> Result<Self, StoreError> {
+        let path = path.to_owned();
         let database = open_database(&path)?;
         let transaction = database.begin_write().map_err(failed("begin a change"))?;
         {
@@ -235,6 +282,25 @@ impl Store {
         self.reserve.fill();
         *self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner) = after;
         Ok(Some(outcome))
+    }
+}
+
+impl Store {
+    /// Forgets the images of which a layer is gone, which could not be unpacked any more; their ids.
+    pub(crate) fn forget_incomplete(
+        &self,
+        is_there: impl Fn(&LayerRecord) -> bool,
+    ) -> Result<Vec<Digest>, StoreError> {
+        let forgotten = self.change(|change| {
+            let state = &mut *change.state;
+            let whole = |stored: &Stored| stored.record.layers.iter().all(&is_there);
+            let gone: Vec<Digest> =
+                state.images.iter().filter(|(_, stored)| !whole(stored)).map(|(id, _)| id.clone()).collect();
+            state.images.retain(|id, _| !gone.contains(id));
+            state.names.retain(|_, name| !gone.contains(&name.image));
+            (!gone.is_empty()).then_some(gone)
+        })?;
+        Ok(forgotten.unwrap_or_default())
     }
 }
 

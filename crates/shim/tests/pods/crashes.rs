@@ -137,3 +137,41 @@ fn a_failed_creation_leaves_nothing() {
         world.end(&shim, "b").await;
     });
 }
+
+/// A daemon that is killed while it starts a shim has said nothing yet, and reads nothing any more.
+#[test]
+fn a_shim_that_nobody_waits_for_does_not_stay() {
+    world::test("nobody", async |world: World| {
+        world.bundle("a", &world.config("a", "true"));
+        let launch = world.launch("a");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(&launch.program);
+        command.args(["-namespace", "test", "-id", &launch.id, "-address"]).arg(&launch.events);
+        command.arg("-bundle").arg(&launch.bundle).arg("start");
+        let status = command.stdin(std::process::Stdio::null()).stdout(writer).status().unwrap();
+        assert!(!status.success());
+        let is_there = || {
+            let all = std::fs::read_dir("/proc").unwrap().flatten();
+            all.map(|entry| std::fs::read(entry.path().join("cmdline")).unwrap_or_default())
+                .any(|line| String::from_utf8_lossy(&line).contains(&launch.id))
+        };
+        while is_there() {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+/// Where the daemon has said that sockets are to be, one is removed too.
+#[test]
+fn the_socket_of_a_dead_shim_is_removed() {
+    world::test("socket", async |mut world: World| {
+        world.bundle("a", &world.config("a", "true"));
+        let shim = world.shim("a").await;
+        let sockets = || std::fs::read_dir(world.path("s")).unwrap().count();
+        assert_eq!(sockets(), 1);
+        kill(shim.hello(&world.id("a")).await.unwrap().shim_pid);
+        world.launch("a").delete().await.unwrap();
+        assert_eq!(sockets(), 0);
+    });
+}

@@ -28,6 +28,7 @@ pub(crate) const STORIES: &[Story] = &[
     alone!(pods_go_on_without_it, Need::Plugins),
     alone!(no_line_is_lost, Need::Plugins),
     alone!(an_end_that_it_did_not_see_is_known, Need::Plugins),
+    alone!(what_was_removed_does_not_come_back),
     alone!(it_ends_when_asked_and_pods_go_on, Need::Plugins),
     alone!(a_second_one_leaves_the_first_alone),
 ];
@@ -394,6 +395,20 @@ fn an_end_that_it_did_not_see_is_known(node: &Node) {
     node.kill_and_run();
     let world = World::new(node, "ended");
     assert_eq!(world.container_status(&ids[1]).exit_code, 42);
+    remove_everything(node);
+}
+
+/// A container that is removed while it runs: its end is written down at the same time.
+fn what_was_removed_does_not_come_back(node: &Node) {
+    node.run();
+    let world = World::new(node, "removed");
+    let pod = keep(world.pod());
+    for _ in 0..20 {
+        in_pod(&world, &pod, |pod| pod.start("exec sleep 1000").remove().unwrap());
+    }
+    node.kill_and_run();
+    let world = World::new(node, "removed");
+    assert!(containers(&world).is_empty());
     remove_everything(node);
 }
 

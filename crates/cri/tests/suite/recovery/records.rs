@@ -17,6 +17,8 @@ pub(crate) const STORIES: &[Story] = &[
     alone!(the_file_is_gone, Need::Plugins),
     alone!(a_pod_s_record_is_broken, Need::Plugins),
     alone!(a_container_s_record_is_broken, Need::Plugins),
+    alone!(the_images_file_is_cut, Need::Plugins),
+    alone!(records_of_layers_are_cut, Need::Plugins),
 ];
 
 /// A pod with a container that runs and one that has ended; `harm` is done to the records while the daemon is away.
@@ -121,4 +123,37 @@ fn a_container_s_record_is_broken(node: &Node) {
     let pods = world.client.list_pod_sandbox(ListPodSandboxRequest { filter: None }).unwrap().items;
     assert_eq!(pods.len(), 1);
     everything_is_known(node, &ids);
+}
+
+fn halve(file: &std::path::Path) {
+    let length = fs::metadata(file).unwrap().len();
+    fs::File::options().write(true).open(file).unwrap().set_len(length / 2).unwrap();
+}
+
+/// What runs goes on; what is lost of images is pulled again.
+fn images_are_pulled_again(node: &Node, [pod, running, _]: &[String; 3]) {
+    let world = World::new(node, "images");
+    assert_eq!(world.pod_status(pod).state(), PodSandboxState::SandboxReady);
+    assert_eq!(world.container_status(running).state(), ContainerState::ContainerRunning);
+    assert!(world.client.list_images(Default::default()).unwrap().images.is_empty());
+    a_new_pod_runs(node);
+    assert_eq!(world.client.list_images(Default::default()).unwrap().images.len(), 1);
+    remove_everything(node);
+}
+
+fn the_images_file_is_cut(node: &Node) {
+    let ids = after(node, |node, _| halve(&node.path("root/images/images.redb")));
+    images_are_pulled_again(node, &ids);
+    assert!(node.log().contains("images.redb"), "{}", node.log());
+}
+
+fn records_of_layers_are_cut(node: &Node) {
+    let ids = after(node, |node, _| {
+        let entries = fs::read_dir(node.path("root/layers/l")).unwrap().flatten();
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .for_each(|path| halve(&path));
+    });
+    images_are_pulled_again(node, &ids);
 }

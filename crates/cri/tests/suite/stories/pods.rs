@@ -37,9 +37,10 @@ const NONE: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789ab
 fn listed(world: &World<'_>, filter: PodSandboxFilter) -> Vec<String> {
     let request = ListPodSandboxRequest { filter: Some(filter.clone()) };
     let items = world.client.list_pod_sandbox(request).unwrap().items;
+    // Where lists are streamed, the stream has the same, each once. Of all there is, other stories make more meanwhile.
+    let narrow = filter != PodSandboxFilter::default();
     let streamed = world.client.stream_pod_sandboxes(StreamPodSandboxesRequest { filter: Some(filter) });
-    // Where lists are streamed, the stream has the same, each once.
-    if let Ok(streamed) = streamed {
+    if let (Ok(streamed), true) = (streamed, narrow) {
         let streamed: Vec<_> = streamed.into_iter().flat_map(|part| part.pod_sandboxes).collect();
         assert_eq!(streamed.len(), items.len());
     }

@@ -107,7 +107,7 @@ impl Session {
     }
 
     #[track_caller]
-    fn to_the_end(&mut self) -> &mut Self {
+    fn hear_out(&mut self) -> &mut Self {
         while self.listen() {}
         self
     }
@@ -149,11 +149,11 @@ fn a_command_has_streams_and_a_code(world: &World<'_>) {
     let pod = world.pod();
     let container = pod.idle();
     let mut session = execute(world, exec(&container, "echo out; echo err >&2; exit 3"));
-    session.to_the_end();
+    session.hear_out();
     assert_eq!((session.text(STDOUT).as_str(), session.text(STDERR).as_str()), ("out\n", "err\n"));
     assert_eq!(session.code(), 3);
     let mut session = execute(world, exec(&container, "true"));
-    assert_eq!(session.to_the_end().code(), 0);
+    assert_eq!(session.hear_out().code(), 0);
 }
 
 fn a_command_s_input_has_an_end(world: &World<'_>) {
@@ -164,7 +164,7 @@ fn a_command_s_input_has_an_end(world: &World<'_>) {
     session.until(STDOUT, "one\n");
     session.send(STDIN, b"two\n");
     session.close(STDIN);
-    session.to_the_end();
+    session.hear_out();
     assert_eq!((session.text(STDOUT).as_str(), session.code()), ("one\ntwo\nover\n", 0));
 }
 
@@ -176,7 +176,7 @@ fn a_command_on_a_terminal_knows_its_size(world: &World<'_>) {
     session.send(RESIZE, br#"{"Width":123,"Height":45}"#);
     // It is on its way at the same time as the input.
     session.send(STDIN, b"until stty size | grep '45 123'; do sleep 0.1; done; tty; exit 4\n");
-    session.to_the_end();
+    session.hear_out();
     let text = session.text(STDOUT);
     assert!(text.contains("45 123") && text.contains("/dev/"), "{text}");
     assert_eq!(session.code(), 4);
@@ -187,7 +187,7 @@ fn a_command_s_last_bytes_arrive(world: &World<'_>) {
     let container = pod.idle();
     for _ in 0..5 {
         let mut session = execute(world, exec(&container, "head -c 1000000 /dev/zero; echo -n end >&2"));
-        session.to_the_end();
+        session.hear_out();
         assert_eq!(session.heard[&STDOUT].len(), 1_000_000);
         assert_eq!((session.text(STDERR).as_str(), session.code()), ("end", 0));
     }
@@ -198,7 +198,7 @@ fn a_command_that_is_not_there_is_told(world: &World<'_>) {
     let container = pod.idle();
     let request = ExecRequest { cmd: vec!["/no/such/program".to_owned()], ..exec(&container, "") };
     let mut session = execute(world, request);
-    session.to_the_end();
+    session.hear_out();
     assert!(session.text(ERROR).contains("/no/such/program"), "{}", session.text(ERROR));
 }
 
@@ -206,7 +206,7 @@ fn an_address_is_good_once(world: &World<'_>) {
     let pod = world.pod();
     let container = pod.idle();
     let url = world.client.exec(exec(&container, "true")).unwrap().url;
-    assert_eq!(Session::new(world, &url).to_the_end().code(), 0);
+    assert_eq!(Session::new(world, &url).hear_out().code(), 0);
     assert!(wait(connect(&url, V4)).is_err());
     let guessed = format!("{}x", url);
     assert!(wait(connect(&guessed, V4)).is_err());
@@ -247,7 +247,7 @@ fn a_container_is_attached_to(world: &World<'_>) {
     session.until(STDOUT, "got one\n");
     session.until(STDERR, "err one\n");
     session.close(STDIN);
-    session.to_the_end();
+    session.hear_out();
     assert_eq!(session.text(STDOUT), "got one\nover\n");
     assert_eq!(container.exited().exit_code, 0);
     // It is in the log as well.
@@ -274,7 +274,7 @@ fn attaching_ends_with_the_container(world: &World<'_>) {
     let container = pod.idle();
     let mut session = attach(&container, false, false);
     container.stop(0).unwrap();
-    session.to_the_end();
+    session.hear_out();
     let late = AttachRequest { container_id: container.id.clone(), stdout: true, ..Default::default() };
     world.client.attach(late).unwrap_err();
 }
