@@ -385,13 +385,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         std::fs::create_dir_all(state.join("pods/a")).unwrap();
-        let (store, _) = Store::open(&folder.path().join("whole"), &state).unwrap();
+        let (store, _) = Store::open(&folder.path().join("whole"), &state, Arc::default()).unwrap();
         store.put_pod(&pod("a")).await.unwrap();
         // Of this one nothing is there that could run.
         store.put_pod(&pod("b")).await.unwrap();
         let broken = folder.path().join("broken");
         std::fs::write(&broken, [0x5a; 9000]).unwrap();
-        let (again, contents) = Store::open(&broken, &state).unwrap();
+        let (again, contents) = Store::open(&broken, &state, Arc::default()).unwrap();
         assert_eq!(contents.pods, [pod("a")]);
         again.remove_pod("a").await.unwrap();
         let names = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name());
