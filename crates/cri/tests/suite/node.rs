@@ -159,7 +159,7 @@ impl Node {
                  [images]\nregistry_folders = ['{certs}']\nprogress_timeout_secs = 20\n\
                  [network]\nconf_folders = ['{conf}']\nbin_folders = ['{bin}']\n[log]\nlevel = '{}'\n\
                  [cdi]\nfolders = ['{cdi}']\n[metrics]\naddress = '{figures}'\npods = true\n\
-                 [nri]\nsocket = '{nri}'\nplugin_folder = '{nri}.d'\nconfig_folder = '{nri}.d'\n",
+                 [nri]\nsocket = '{nri}'\nrequest_timeout_ms = 5000\nplugin_folder = '{nri}.d'\nconfig_folder = '{nri}.d'\n",
                 shim().unwrap_or_default().display(),
                 self.path("seccomp").display(),
                 std::env::var("COFFERDAM_CRI_LOG").unwrap_or_else(|_| "info".to_owned()),

@@ -16,15 +16,15 @@ use cri::wire::v1::{
 
 use crate::node::Node;
 use crate::pod::{Pod, World, namespaces};
-use crate::story::{Need, Story, alone, skip};
+use crate::story::{Story, alone, skip};
 
 pub(crate) const STORIES: &[Story] = &[
-    alone!(a_plugin_is_told_of_everything_once_and_in_order, Need::Program("go")),
-    alone!(a_container_has_what_a_plugin_wants, Need::Program("go")),
-    alone!(a_plugins_no_leaves_nothing_behind, Need::Program("go")),
-    alone!(a_pod_that_a_plugin_is_asked_about_is_not_there_yet, Need::Program("go")),
-    alone!(no_container_is_lost_while_a_plugin_comes, Need::Program("go")),
-    alone!(a_plugin_that_dies_or_hangs_stops_nobody, Need::Program("go")),
+    alone!(a_plugin_is_told_of_everything_once_and_in_order),
+    alone!(a_container_has_what_a_plugin_wants),
+    alone!(a_plugins_no_leaves_nothing_behind),
+    alone!(a_pod_that_a_plugin_is_asked_about_is_not_there_yet),
+    alone!(no_container_is_lost_while_a_plugin_comes),
+    alone!(a_plugin_that_dies_or_hangs_stops_nobody),
 ];
 
 /// How long a line of a plugin may take.
@@ -37,7 +37,8 @@ fn program() -> &'static Path {
         let program = std::env::current_exe().unwrap().with_file_name("cofferdam-nri-plugin-of-suite");
         let mut go = Command::new("go");
         go.args(["build", "-buildvcs=false", "-o"]).arg(&program).arg(".").current_dir(source);
-        let output = go.env("GOWORK", "off").env("GOFLAGS", "-mod=readonly").output().unwrap();
+        let built = go.env("GOWORK", "off").env("GOFLAGS", "-mod=readonly").output();
+        let output = built.map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         // Whatever is wrong with our own program is no reason to skip.
         assert!(!text.contains("main.go:"), "{text}");
