@@ -1,7 +1,7 @@
 //! The Node Resource Interface (NRI): programs of the host's administrator that see every pod and container, and may
 //! adjust containers while they are created.
 //!
-//! A runtime makes [`Plugins`], lets plugins come by [`serve`], and tells `Plugins` what happens. What plugins want is
+//! A runtime makes [`Plugins`], lets plugins come by [`serve()`], and tells `Plugins` what happens. What plugins want is
 //! merged over all of them, in the order of their indices, and given back; what the runtime is made of stays its own.
 //! The messages of [`api`] are the interface's own structures.
 

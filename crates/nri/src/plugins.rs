@@ -105,7 +105,7 @@ pub struct Block<'a> {
 }
 
 impl Plugins {
-    /// None yet; see [`crate::serve`].
+    /// None yet; see [`crate::serve()`].
     pub fn new(config: &Config) -> Self {
         Self { required: config.required.clone(), ..Self::default() }
     }
