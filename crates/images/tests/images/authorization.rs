@@ -117,7 +117,7 @@ fn a_credential_helper_is_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "run by a_credential_helper_is_run, with the helper on its path"]
+#[ignore = "run by another test, a_credential_helper_is_run, with the helper on its path"]
 async fn pulls_with_a_helper() {
     let tools = tempfile::tempdir().unwrap();
     let config = tools.path().join("config.json");

@@ -69,7 +69,7 @@ async fn whenever_the_process_is_killed_images_are_whole_or_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "run and killed by whenever_the_process_is_killed_images_are_whole_or_gone"]
+#[ignore = "run by another test, and killed: whenever_the_process_is_killed_images_are_whole_or_gone"]
 async fn pulls_and_removes() {
     assert!(is_root());
     let folder = PathBuf::from(std::env::var(FOLDER).unwrap());

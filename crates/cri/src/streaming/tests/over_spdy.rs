@@ -282,7 +282,7 @@ async fn connections_to_ports_are_pairs_of_streams() {
 
 /// What a session costs: `cargo test --release -p cri --lib -- --ignored --nocapture figures`
 #[tokio::test]
-#[ignore = "it measures"]
+#[ignore = "a measurement"]
 async fn figures() {
     let server = server(&Host::new()).await;
     let rounds = 500;
