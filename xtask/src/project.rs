@@ -78,25 +78,20 @@ pub(crate) fn build(package: &str, program: &str, more: &[String]) -> Result<Pat
             eprintln!("no standard library for musl (`cargo xtask setup` installs it): building with glibc");
         }
     }
-    let output = cargo
-        .args(["--release", "--message-format=json-render-diagnostics", "--package", package])
-        .args(["--bin", program])
-        .args(more)
-        .stderr(Stdio::inherit())
-        .output()
-        .context("run cargo build")?;
-    ensure!(output.status.success(), "cargo build of {package}: {}", output.status);
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines()
-        .find_map(|line| executable(line, program))
-        .with_context(|| format!("cargo build of {package} named no program {program}"))
+    cargo.args(more);
+    built(cargo, package, "bin", program)
 }
 
 /// Builds a benchmark that is a program of its own, for this machine.
 pub(crate) fn benchmark(package: &str, name: &str) -> Result<PathBuf> {
-    let output = cargo("build")
+    built(cargo("build"), package, "bench", name)
+}
+
+/// Runs a build of one target, `bin` or `bench`, and returns the program it has made.
+fn built(mut cargo: Command, package: &str, kind: &str, name: &str) -> Result<PathBuf> {
+    let output = cargo
         .args(["--release", "--message-format=json-render-diagnostics", "--package", package])
-        .args(["--bench", name])
+        .args([&format!("--{kind}"), name])
         .stderr(Stdio::inherit())
         .output()
         .context("run cargo build")?;
@@ -104,7 +99,7 @@ pub(crate) fn benchmark(package: &str, name: &str) -> Result<PathBuf> {
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines()
         .find_map(|line| executable(line, name))
-        .with_context(|| format!("cargo build of {package} named no benchmark {name}"))
+        .with_context(|| format!("cargo build of {package} named no program {name}"))
 }
 
 /// What cargo says in a line of JSON about something it has built.
